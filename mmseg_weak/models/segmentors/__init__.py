@@ -1,0 +1,4 @@
+"""Segmentors that methods build on."""
+from .semi import SemiSegmentor
+
+__all__ = ['SemiSegmentor']
