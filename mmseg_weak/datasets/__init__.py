@@ -1,0 +1,9 @@
+"""Datasets: a person's own folders, benchmarks by list file, ToyWorld; samplers, splits and pipeline steps."""
+from . import transforms
+from .folder import FolderSegDataset, UnlabeledDataset
+from .samplers import MultiSourceSampler, RunIndex, RunSampler
+from .semi import SeededDataset, SemiDataset
+from .tags import ImageLabelDataset
+
+__all__ = ['FolderSegDataset', 'ImageLabelDataset', 'MultiSourceSampler', 'RunIndex', 'RunSampler', 'SeededDataset',
+           'SemiDataset', 'UnlabeledDataset', 'transforms']

@@ -1,0 +1,20 @@
+"""Pipeline steps: loading, geometry, weaker supervision, packing. All of them run in the workers."""
+from .formatting import PackSemiInputs
+from .geometry import RandomFlipFields, RandomRescale
+from .loading import LoadImage, LoadMask
+from .supervision import (
+                          DeriveSupervision,
+                          affine_noise,
+                          block_labels,
+                          boxes_of,
+                          dilate_labels,
+                          erode_labels,
+                          noisy_tags,
+                          point_labels,
+                          scribble_labels,
+                          tags_of,
+)
+
+__all__ = ['DeriveSupervision', 'LoadImage', 'LoadMask', 'PackSemiInputs', 'RandomFlipFields', 'RandomRescale',
+           'affine_noise', 'block_labels', 'boxes_of', 'dilate_labels', 'erode_labels', 'noisy_tags', 'point_labels',
+           'scribble_labels', 'tags_of']
