@@ -1,0 +1,4 @@
+"""One published method, one room."""
+from . import semi
+
+__all__ = ['semi']

@@ -1,4 +1,5 @@
 """Segmentors that methods build on."""
 from .semi import SemiSegmentor
+from .weak_to_strong import Branches, WeakToStrongSegmentor
 
-__all__ = ['SemiSegmentor']
+__all__ = ['Branches', 'SemiSegmentor', 'WeakToStrongSegmentor']

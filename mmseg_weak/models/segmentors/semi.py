@@ -2,6 +2,7 @@
 from abc import abstractmethod
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import BaseSegmentor
@@ -13,13 +14,7 @@ from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.teachers.ema import EMATeacher
 from mmseg_weak.models.teachers.monitor import PseudoLabelMonitor
 
-__all__ = ['SemiSegmentor', 'pseudo_label']
-
-
-def pseudo_label(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Confidence (B,H,W) in [0,1] and class (B,H,W) long of logits (B,C,H,W), softmax in float32, no gradient."""
-    conf, pseudo = logits.detach().float().softmax(1).max(1)
-    return conf, pseudo
+__all__ = ['SemiSegmentor']
 
 
 class SemiSegmentor(BaseSegmentor):
@@ -42,7 +37,7 @@ class SemiSegmentor(BaseSegmentor):
 
     def __init__(self, segmentor: dict, teacher: dict | None = None, data_preprocessor: dict | None = None,
                  predict_with: str = 'student', channels_last: bool = False, init_cfg: dict | None = None) -> None:
-        segmentor = dict(segmentor)
+        segmentor = ConfigDict(segmentor)  # mmseg reads test_cfg by attribute
         inner = segmentor.pop('data_preprocessor', None)
         super().__init__(data_preprocessor=data_preprocessor or inner, init_cfg=init_cfg)
         self.student = MODELS.build(segmentor)
@@ -97,7 +92,7 @@ class SemiSegmentor(BaseSegmentor):
 
     def upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         """Logits at image size, interpolated as the head does."""
-        return resize(logits, size=tuple(size), mode='bilinear', align_corners=self.align_corners)
+        return resize(logits, size=tuple(size), mode='bilinear', align_corners=self.align_corners, warning=False)
 
     def logits(self, images: Tensor, network: nn.Module | None = None) -> Tensor:
         """Logits (B,C,H,W) at the size of the images."""
@@ -147,7 +142,8 @@ class SemiSegmentor(BaseSegmentor):
             out = head.loss_by_feat(logits, samples)
             return {f'{prefix}.{k}': v for k, v in out.items() if 'loss' in k}
         label = torch.stack([s.gt_sem_seg.data for s in samples])
-        logits = resize(logits, size=label.shape[2:], mode='bilinear', align_corners=head.align_corners)
+        logits = resize(logits, size=label.shape[2:], mode='bilinear', align_corners=head.align_corners,
+                        warning=False)
         weight = head.sampler.sample(logits, label) if head.sampler is not None else None
         label = label.squeeze(1)
         losses: dict[str, Tensor] = {}

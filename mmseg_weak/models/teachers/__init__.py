@@ -2,7 +2,9 @@
 from .ema import EMATeacher, ema_momentum
 from .monitor import PseudoLabelMonitor
 from .policies import DynamicThreshold, FixedThreshold, PerClassThreshold, QuantileThreshold, ThresholdPolicy
+from .pseudo import Pseudo, consistency_losses, cutmix_pseudo, pseudo_from_logits
 from .views import PhotometricView
 
-__all__ = ['DynamicThreshold', 'EMATeacher', 'FixedThreshold', 'PerClassThreshold', 'PhotometricView',
-           'PseudoLabelMonitor', 'QuantileThreshold', 'ThresholdPolicy', 'ema_momentum']
+__all__ = ['DynamicThreshold', 'EMATeacher', 'FixedThreshold', 'PerClassThreshold', 'PhotometricView', 'Pseudo',
+           'PseudoLabelMonitor', 'QuantileThreshold', 'ThresholdPolicy', 'consistency_losses', 'cutmix_pseudo',
+           'ema_momentum', 'pseudo_from_logits']

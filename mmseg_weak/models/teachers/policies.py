@@ -53,10 +53,15 @@ class ThresholdPolicy(nn.Module, metaclass=ABCMeta):
 
     @abstractmethod
     def threshold(self, conf: Tensor, pseudo: Tensor, valid: Tensor) -> Tensor:
-        """Threshold that broadcasts against ``conf`` (B,H,W); a learning policy learns here when in train mode."""
+        """Threshold that broadcasts against ``conf`` (B,H,W); nothing is learnt here."""
+
+    def learn(self, conf: Tensor, pseudo: Tensor, valid: Tensor) -> None:
+        """Take in one batch of pseudo labels; policies without a memory have nothing to do."""
 
     def forward(self, conf: Tensor, pseudo: Tensor, valid: Tensor) -> Tensor:
-        """conf (B,H,W) in [0,1], pseudo (B,H,W) long, valid (B,H,W) bool -> kept (B,H,W) bool."""
+        """conf (B,H,W) in [0,1], pseudo (B,H,W) long, valid (B,H,W) bool -> kept (B,H,W) bool; learns in train mode."""
+        if self.training:
+            self.learn(conf, pseudo, valid)
         return (conf >= self.threshold(conf, pseudo, valid)) & valid
 
 
@@ -109,8 +114,6 @@ class PerClassThreshold(_ClassStatistic):
 
     def threshold(self, conf: Tensor, pseudo: Tensor, valid: Tensor) -> Tensor:
         """(B,H,W), the bar of each pixel's class."""
-        if self.training:
-            self.learn(conf, pseudo, valid)
         return (self.conf_thr * self.class_conf / self.class_conf.max())[pseudo].to(conf)
 
 
