@@ -1,0 +1,4 @@
+"""Metrics."""
+from .weak_iou_metric import WeakIoUMetric
+
+__all__ = ['WeakIoUMetric']
