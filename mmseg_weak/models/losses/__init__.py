@@ -1,0 +1,14 @@
+"""Losses on pseudo labels, features and class maps; each usable by name in a config.
+
+The functions under the modules stand in the files of the same name.
+"""
+from .confidence_boundary import ConfidenceWeightedBoundaryLoss
+from .confidence_weighted_ce import ConfidenceWeightedCE
+from .consistency import ConsistencyLoss
+from .distillation import RegionContentLoss, SemanticSensitiveLoss
+from .entropy_filtered_ce import EntropyFilteredCE
+from .prob_ohem_ce import ProbOhemCrossEntropyLoss
+from .unreliable_contrast import UnreliableContrastLoss
+
+__all__ = ['ConfidenceWeightedBoundaryLoss', 'ConfidenceWeightedCE', 'ConsistencyLoss', 'EntropyFilteredCE',
+           'ProbOhemCrossEntropyLoss', 'RegionContentLoss', 'SemanticSensitiveLoss', 'UnreliableContrastLoss']
