@@ -1,0 +1,12 @@
+"""Runner, loop, wrappers and hooks that make a run exact to resume and safe to kill."""
+from .capture import replay
+from .ddp import WeakDDP
+from .hooks import (AtomicCheckpointHook, ClassListHook, CounterSeedHook, EMATeacherHook, NanGuardHook,
+                    NonFiniteLossError, PseudoLabelStatsHook)
+from .loops import WeakIterTrainLoop
+from .optim import WeakAmpOptimWrapper
+from .runner import WeakRunner
+
+__all__ = ['AtomicCheckpointHook', 'ClassListHook', 'CounterSeedHook', 'EMATeacherHook', 'NanGuardHook',
+           'NonFiniteLossError', 'PseudoLabelStatsHook', 'WeakAmpOptimWrapper', 'WeakDDP',
+           'WeakIterTrainLoop', 'WeakRunner', 'replay']
