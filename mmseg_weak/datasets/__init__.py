@@ -4,6 +4,7 @@ from .folder import FolderSegDataset, UnlabeledDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
 from .semi import SeededDataset, SemiDataset
 from .tags import ImageLabelDataset
+from .toyworld import ToyWorldDataset
 
 __all__ = ['FolderSegDataset', 'ImageLabelDataset', 'MultiSourceSampler', 'RunIndex', 'RunSampler', 'SeededDataset',
-           'SemiDataset', 'UnlabeledDataset', 'transforms']
+           'SemiDataset', 'ToyWorldDataset', 'UnlabeledDataset', 'transforms']
