@@ -43,7 +43,7 @@ class LoadMask(BaseTransform):
 
     Nothing is opened where the dataset names no mask, so one pipeline serves both branches.
 
-    Required Keys: img_shape; and, where there is a mask, seg_map_path or hidden_map_path. Optional: num_classes,
+    Required Keys: ori_shape; and, where there is a mask, seg_map_path or hidden_map_path. Optional: num_classes,
     color_table, label_map, reduce_zero_label. Added Keys: gt_seg_map or hidden_seg_map (H, W) uint8, seg_fields.
 
     Args:
@@ -70,9 +70,10 @@ class LoadMask(BaseTransform):
 
     def _load(self, path: str, results: dict) -> np.ndarray:
         mask = decode_mask(path, results.get('color_table'), self.backend_args)
-        if mask.shape != tuple(results['img_shape']):
+        height, width = results.get('ori_shape', mask.shape)  # the image may have been resized already
+        if mask.shape != (height, width):
             raise DataError(f'{path} is {mask.shape[1]}x{mask.shape[0]}, but its image {results.get("img_path")} is '
-                            f'{results["img_shape"][1]}x{results["img_shape"][0]}; give both the same size.')
+                            f'{width}x{height}; give both the same size.')
         if results.get('reduce_zero_label'):
             lower = mask - np.uint8(1)  # 0 wraps to 255 = unknown
             mask = np.where(mask == self.ignore_index, np.uint8(self.ignore_index), lower)
