@@ -2,11 +2,11 @@
 from .capture import replay
 from .ddp import WeakDDP
 from .hooks import (AtomicCheckpointHook, ClassListHook, CounterSeedHook, EMATeacherHook, NanGuardHook,
-                    NonFiniteLossError, PseudoLabelStatsHook)
+                    NonFiniteLossError, PseudoLabelSnapshotHook, PseudoLabelStatsHook)
 from .loops import WeakIterTrainLoop
 from .optim import WeakAmpOptimWrapper
 from .runner import WeakRunner
 
 __all__ = ['AtomicCheckpointHook', 'ClassListHook', 'CounterSeedHook', 'EMATeacherHook', 'NanGuardHook',
-           'NonFiniteLossError', 'PseudoLabelStatsHook', 'WeakAmpOptimWrapper', 'WeakDDP',
-           'WeakIterTrainLoop', 'WeakRunner', 'replay']
+           'NonFiniteLossError', 'PseudoLabelSnapshotHook', 'PseudoLabelStatsHook', 'WeakAmpOptimWrapper',
+           'WeakDDP', 'WeakIterTrainLoop', 'WeakRunner', 'replay']

@@ -11,7 +11,8 @@ from mmseg.structures import SegDataSample
 
 from mmseg_weak.datasets.samplers import RunIndex
 from mmseg_weak.files import write_bytes, write_json
-from mmseg_weak.models.segmentors.semi import SemiSegmentor, pseudo_label
+from mmseg_weak.models.segmentors import SemiSegmentor
+from mmseg_weak.models.teachers import pseudo_from_logits
 from mmseg_weak.models.utils.modes import eval_mode
 from mmseg_weak.visualization import mask_png, png_bytes
 
@@ -90,7 +91,7 @@ class PseudoLabelSnapshotHook(Hook):
         sample = SegDataSample(metainfo=dict(img_shape=tuple(crop.shape[-2:]), ori_shape=tuple(crop.shape[-2:])))
         data = model.data_preprocessor(dict(inputs=[crop], data_samples=[sample]), False)
         with eval_mode(network):
-            conf, pseudo = pseudo_label(model.logits(data['inputs'], network))
+            label = pseudo_from_logits(model.logits(data['inputs'], network))
         height, width = crop.shape[-2:]
-        conf, pseudo = conf[0, :height, :width].cpu().numpy(), pseudo[0, :height, :width].cpu().numpy()
+        conf, pseudo = (x[0, :height, :width].cpu().numpy() for x in (label.conf, label.labels))
         return pseudo.astype(np.uint8), np.rint(conf * 255).astype(np.uint8)

@@ -114,7 +114,7 @@ class PhotometricView(nn.Module):
         return ViewParams(factors, order, jitter, greyscale, blur, uniform(*self.sigma_px))
 
     @torch.no_grad()
-    def apply(self, images: Tensor, params: ViewParams) -> Tensor:
+    def render(self, images: Tensor, params: ViewParams) -> Tensor:
         """Apply drawn parameters to (B,3,H,W) RGB images in [0,1]; the input is left as it was.
 
         On a GPU each operation runs once for all images that drew it; on a CPU images go one by one, since a single
@@ -124,10 +124,10 @@ class PhotometricView(nn.Module):
         parts = range(len(out)) if out.device.type == 'cpu' else [slice(None)]
         for part in parts:
             rows = slice(part, part + 1) if isinstance(part, int) else part
-            self._apply(out[rows], ViewParams(*(value[rows] for value in vars(params).values())))
+            self._render(out[rows], ViewParams(*(value[rows] for value in vars(params).values())))
         return out
 
-    def _apply(self, out: Tensor, params: ViewParams) -> None:
+    def _render(self, out: Tensor, params: ViewParams) -> None:
         """The same in place."""
         def change(chosen: Tensor, operation: Callable[[Tensor, Tensor], Tensor]) -> None:
             rows = chosen.nonzero().flatten()
@@ -158,4 +158,4 @@ class PhotometricView(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Draw and apply, (B,3,H,W) in [0,1]."""
-        return self.apply(images, self.draw(len(images)))
+        return self.render(images, self.draw(len(images)))

@@ -41,7 +41,7 @@ def test_replay_gives_the_same_view_and_the_input_is_untouched():
     x, view = images(), PhotometricView()
     before = x.clone()
     params = view.draw(3, torch.Generator().manual_seed(3))
-    assert torch.equal(view.apply(x, params), view.apply(x, params))
+    assert torch.equal(view.render(x, params), view.render(x, params))
     assert torch.equal(x, before)
 
 
@@ -49,9 +49,9 @@ def test_batch_equals_samples_one_by_one():
     x, view = images(6), PhotometricView()
     params = view.draw(6, torch.Generator().manual_seed(5))
     whole = x.clone()
-    view._apply(whole, params)  # the route that a GPU takes
+    view._render(whole, params)  # the route that a GPU takes
     # Kernels of one batch share the widest radius; the tails beyond three sigma are all that differs.
-    assert torch.allclose(whole, view.apply(x, params), atol=2e-3)
+    assert torch.allclose(whole, view.render(x, params), atol=2e-3)
 
 
 def test_draw_follows_its_probabilities_and_ranges():
@@ -68,6 +68,6 @@ def test_contrast_by_hand():
     x[0, :, 0, 0] = 0.6
     params = ViewParams(torch.tensor([[1.0, 0.5, 1.0, 0.0]]), torch.arange(4)[None], torch.tensor([True]),
                         torch.tensor([False]), torch.tensor([False]), torch.tensor([1.0]))
-    out = PhotometricView().apply(x, params)
+    out = PhotometricView().render(x, params)
     assert out[0, 0, 0, 0].item() == pytest.approx(0.5 * 0.6 + 0.5 * 0.3, abs=1e-5)
     assert out[0, 0, 1, 1].item() == pytest.approx(0.5 * 0.2 + 0.5 * 0.3, abs=1e-5)

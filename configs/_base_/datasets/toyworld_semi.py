@@ -1,0 +1,14 @@
+# ToyWorld, 16 labelled images and 600 without their masks: 8 + 8 images a batch.
+_base_ = './toyworld.py'
+batch = 16
+unlabeled = dict(
+    type='ToyWorldDataset',
+    num_images=616,
+    split='train',
+    supervision=(),
+    subset=dict(first=_base_.num_labeled, complement=True),
+    pipeline=_base_.train_pipeline)
+train_dataloader = dict(
+    batch_size=batch,
+    sampler=dict(_delete_=True, type='MultiSourceSampler', batch_size=batch, source_ratio=[1, 1]),
+    dataset=dict(_delete_=True, type='SemiDataset', labeled=_base_.labeled, unlabeled=unlabeled))
