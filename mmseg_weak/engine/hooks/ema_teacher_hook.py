@@ -14,7 +14,8 @@ class EMATeacherHook(Hook):
     """Start ``model.teacher`` before training and update it after every optimizer step.
 
     The contract (momentum, warm-up, buffers, mode) is the teacher's own, see :class:`EMATeacher`; its state is in the
-    model's state dict, so this hook has none. Methods that move their teacher themselves use ``update=False``.
+    model's state dict, so this hook has none. Methods whose teacher moves at another moment override the model's
+    ``update_teacher``, which is what this hook calls.
 
     Args:
         update: whether to update after each iteration, or only to start the teacher.
@@ -41,7 +42,7 @@ class EMATeacherHook(Hook):
         """One step of the average."""
         if self.update:
             model = _unwrap(runner.model)
-            model.teacher.update(model.student)
+            model.update_teacher()
 
 
 def _unwrap(model):

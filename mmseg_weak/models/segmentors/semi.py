@@ -103,6 +103,10 @@ class SemiSegmentor(BaseSegmentor):
         """The teacher's logits at image size, in the teacher's own mode."""
         return self.logits(images, self.teacher.module)
 
+    def update_teacher(self) -> None:
+        """One step of the teacher's average, after the optimizer's; methods whose teacher moves otherwise override."""
+        self.teacher.update(self.student)
+
     # ---- losses ---------------------------------------------------------------------------------------------------
 
     def supervised_loss(self, logits: Tensor, samples: list, feats: list[Tensor] | None = None,

@@ -1,5 +1,7 @@
 """Small helpers that models of several kinds share."""
-from .modes import eval_mode
+from .embedding import decode_with_embedding, embedding_channels
+from .modes import eval_mode, train_mode
 from .progress import current_iter, iters_per_epoch, max_iters, progress
 
-__all__ = ['current_iter', 'eval_mode', 'iters_per_epoch', 'max_iters', 'progress']
+__all__ = ['current_iter', 'decode_with_embedding', 'embedding_channels', 'eval_mode', 'iters_per_epoch', 'max_iters',
+           'progress', 'train_mode']

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-__all__ = ['eval_mode']
+__all__ = ['eval_mode', 'train_mode']
 
 
 @contextmanager
@@ -17,6 +17,19 @@ def eval_mode(*modules: nn.Module) -> Iterator[None]:
     before = [(m, m.training) for module in modules for m in module.modules()]
     for module in modules:
         module.eval()
+    try:
+        yield
+    finally:
+        for m, training in before:
+            m.training = training
+
+
+@contextmanager
+def train_mode(*modules: nn.Module) -> Iterator[None]:
+    """Switch networks to train mode (their own idea of it: ``norm_eval`` holds) and restore every submodule's mode."""
+    before = [(m, m.training) for module in modules for m in module.modules()]
+    for module in modules:
+        module.train()
     try:
         yield
     finally:
