@@ -59,6 +59,11 @@ class EMATeacher(nn.Module):
         """Whether the teacher has had its first copy (or has declined it)."""
         return self._ready
 
+    @property
+    def updates(self) -> int:
+        """Updates made so far."""
+        return self._steps
+
     def train(self, mode: bool = True) -> 'EMATeacher':
         """Keep the teacher's own mode whatever the model around it is told."""
         return super().train(mode and self.mode == 'train')
