@@ -15,6 +15,10 @@ BACKGROUNDS = ('meadow', 'water', 'tiles', 'sand')
 # The classes that a background likes: tags and background go together, so weak labels are ambiguous.
 _LIKED = {0: (1, 4), 1: (2, 6), 2: (3, 5), 3: (7, 1)}
 _LIKING = 0.5
+# A colour that half of a class's objects lean to; clutter leans to any of them. A hint, never enough.
+_TINTS = {1: (196, 92, 84), 2: (196, 150, 70), 3: (84, 112, 190), 4: (78, 170, 180), 5: (96, 168, 92), 6: (164, 92, 180),
+          7: (190, 178, 84)}
+_TINTED = 0.5
 SHAPES = ('disc', 'square', 'triangle', 'cross')
 TEXTURES = ('stripes', 'dots', 'checks')
 
@@ -54,20 +58,26 @@ class Layout(NamedTuple):
         return [thing.label for thing in self.things if thing.label]
 
 
-def _colours(draws: Draws, contrast: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Two colours whose brightness differs by about ``contrast``."""
+def _colours(draws: Draws, contrast: float, tint: tuple[int, int, int] | None = None
+             ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Two colours whose brightness differs by about ``contrast``, near a tint where one is given."""
     r, g, b, s, t, u = draws.unit(6)
-    middle = (70 + 116 * r, 70 + 116 * g, 70 + 116 * b)
-    tint = ((s - 0.5) * 50, (t - 0.5) * 50, (u - 0.5) * 50)
-    light = tuple(min(255., m + contrast / 2 + d) for m, d in zip(middle, tint, strict=True))
-    dark = tuple(max(0., m - contrast / 2 - d) for m, d in zip(middle, tint, strict=True))
+    if tint:
+        middle = (tint[0] + 50 * (r - 0.5), tint[1] + 50 * (g - 0.5), tint[2] + 50 * (b - 0.5))
+    else:
+        middle = (70 + 116 * r, 70 + 116 * g, 70 + 116 * b)
+    apart = ((s - 0.5) * 50, (t - 0.5) * 50, (u - 0.5) * 50)
+    light = tuple(min(255., m + contrast / 2 + d) for m, d in zip(middle, apart, strict=True))
+    dark = tuple(max(0., m - contrast / 2 - d) for m, d in zip(middle, apart, strict=True))
     return light, dark
 
 
 def _thing(draws: Draws, size: int, label: int, shape: str, texture: str, small: bool) -> Thing:
     low, high = (0.05, 0.10) if small else (0.11, 0.23)
     radius = draws.uniform(low, high) * size
-    light, dark = _colours(draws, draws.uniform(60, 130))
+    tinted = draws.chance(_TINTED)
+    tint = _TINTS[label or draws.integer(1, len(CLASSES))]
+    light, dark = _colours(draws, draws.uniform(60, 130), tint if tinted else None)
     return Thing(label, shape, texture, draws.uniform(0.05, 0.95) * size, draws.uniform(0.05, 0.95) * size, radius,
                  draws.uniform(0.8, 1.25), draws.integer(0, TURNS), draws.integer(0, TURNS),
                  draws.uniform(0.042, 0.078) * size, tuple(draws.unit(2)), light, dark, draws.uniform(1., 9.))
@@ -86,7 +96,7 @@ def draw_layout(size: int, *key: int) -> Layout:
     ground_turn, ground_period = draws.integer(0, TURNS), draws.uniform(0.05, 0.12) * size
     light = (draws.uniform(-0.25, 0.25), draws.uniform(-0.25, 0.25), draws.uniform(0.75, 1.15))
     clutter = []
-    for _ in range(draws.integer(4, 9)):
+    for _ in range(draws.integer(3, 8)):
         if draws.chance(0.35):  # the shape of a class, but plain
             clutter.append(_thing(draws, size, 0, draws.pick(SHAPES), 'plain', small=draws.chance(0.5)))
         else:  # the texture of a class, on no class's shape
