@@ -1,5 +1,5 @@
 # ToyWorld, drawn from a seed: `num_labeled` images with masks, 100 for validation, 128x128, crops of 96.
-# The default is the upper bound of the semi-supervised setting in toyworld_semi.py: the same 16 labelled images and no others.
+# Sixteen by default: the same labelled images as in toyworld_semi.py and no others.
 dataset_type = 'ToyWorldDataset'
 num_classes = 8
 crop_size = (96, 96)

@@ -23,7 +23,7 @@ model = dict(
         c1_in_channels=16,
         c1_channels=16,
         dropout_ratio=0.1,
-        num_classes=9,
+        num_classes=8,
         norm_cfg=norm_cfg,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=1.0)),

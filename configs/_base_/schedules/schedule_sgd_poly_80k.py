@@ -6,4 +6,3 @@ param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=80000,
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=80000, val_interval=8000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(checkpoint=dict(interval=8000))

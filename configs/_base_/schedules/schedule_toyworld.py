@@ -5,7 +5,3 @@ param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=600, b
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=600, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    checkpoint=dict(interval=300, max_keep_ckpts=1),
-    logger=dict(interval=50),
-)

@@ -1,0 +1,50 @@
+# Pascal VOC 2012 with SBD, 10582 training images, crop 321 (UniMatch, Table 1: 1/16 = 662 labelled of the blended protocol).
+# Lists: UniMatch's splits/pascal/<partition>/{labeled,unlabeled}.txt (`image mask` a line), or bare ids (CPS, U2PL).
+# 92, 183, 366, 732, 1464 are the high-quality protocol; u2pl_1_16 and so on take fine masks first: never in one table.
+import os
+
+data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'VOCdevkit/VOC2012')
+# The lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
+splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'pascal')
+partition = '1_16'
+num_classes = 21
+crop_size = (321, 321)
+classes = 'voc'
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadMask'),
+    dict(type='RandomRescale', ratio_range=(0.5, 2.0)),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlipFields', prob=0.5),
+    dict(type='PackSemiInputs')
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile', color_type='color_ignore_orientation'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+files = dict(data_root=data_root, classes=classes, images='JPEGImages', masks='SegmentationClass')
+labeled = dict(
+    type='FolderSegDataset', list_file=os.path.join(splits, partition, 'labeled.txt'), pipeline=train_pipeline, **files)
+unlabeled = dict(
+    type='UnlabeledDataset',
+    list_file=os.path.join(splits, partition, 'unlabeled.txt'),
+    pipeline=train_pipeline,
+    **files)
+batch = 8
+train_dataloader = dict(
+    batch_size=batch,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='MultiSourceSampler', batch_size=batch, source_ratio=[1, 1]),
+    dataset=dict(type='SemiDataset', labeled=labeled, unlabeled=unlabeled))
+val_dataloader = dict(
+    batch_size=1,  # validation images differ in size
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='FolderSegDataset', list_file=os.path.join(splits, 'val.txt'), pipeline=test_pipeline, test_mode=True, **files))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

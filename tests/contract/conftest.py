@@ -1,0 +1,72 @@
+"""Every config of the project, small enough for a step."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+
+
+def all_configs() -> list[str]:
+    """Paths of the configs that a person trains, relative to configs/."""
+    return sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.glob('*/*.py') if not p.parent.name.startswith('_'))
+
+
+@pytest.fixture(params=all_configs())
+def config(request) -> Config:
+    """One config after another; its file name is ``config.filename``."""
+    return Config.fromfile(str(CONFIGS / request.param))
+
+
+@pytest.fixture
+def small_model():
+    """Function: build a config's model for crops of 64 pixels (70 where patches are 14 pixels)."""
+    def build(config: Config):
+        torch.manual_seed(0)
+        model = config.model.copy()
+        side = 70 if 'patch_size=14' in config.pretty_text.replace("'", '').replace(' ', '') else 64
+        if model.get('data_preprocessor'):
+            model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
+        _forget_files(model)
+        return revert_sync_batchnorm(MODELS.build(model)), side
+    return build
+
+
+def _forget_files(node) -> None:
+    """Take out the pretrained files, which a test must not need."""
+    if isinstance(node, dict):
+        for key in ('init_cfg', 'pretrained', 'checkpoint'):
+            if key in node:
+                node[key] = None
+        for value in node.values():
+            _forget_files(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _forget_files(value)
+
+
+@pytest.fixture
+def small_batch():
+    """Function: a random training batch of the branches that a model's preprocessor splits."""
+    def make(model, side: int, seed: int = 0) -> dict:
+        generator = torch.Generator().manual_seed(seed)
+        plain = not hasattr(model, 'semi_loss')
+        unlabelled = 0 if plain else 4 if getattr(model.data_preprocessor, 'partner', False) else 2
+        classes = model.num_classes
+        inputs, samples = [], []
+        for i in range(2 + unlabelled):
+            meta = dict(img_shape=(side, side), ori_shape=(side, side), img_path=f'{i}.png')
+            if not plain:
+                meta['source'] = 'sup' if i < 2 else 'unsup'
+            sample = SegDataSample(metainfo=meta)
+            if i < 2:
+                sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
+            inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
+            samples.append(sample)
+        return dict(inputs=inputs, data_samples=samples)
+    return make

@@ -1,0 +1,74 @@
+"""Every config stands in its folder's metafile, names what it needs, and its numbers agree with each other."""
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from mmseg.registry import DATASETS, HOOKS, TRANSFORMS
+
+from .conftest import CONFIGS
+
+FOLDERS = sorted(p for p in CONFIGS.iterdir() if p.is_dir() and not p.name.startswith('_'))
+ROOT = CONFIGS.parent
+
+
+def _metafile(folder: Path) -> dict:
+    return yaml.safe_load((folder / 'metafile.yml').read_text(encoding='utf-8'))
+
+
+@pytest.mark.parametrize('folder', FOLDERS, ids=lambda p: p.name)
+def test_folder_has_readme_and_metafile_with_every_config(folder):
+    assert (folder / 'README.md').is_file() and (folder / 'metafile.yml').is_file()
+    named = {m['Config'] for m in _metafile(folder)['Models']}
+    assert named == {str(p.relative_to(ROOT)) for p in folder.glob('*.py')}
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
+    assert str((folder / 'metafile.yml').relative_to(ROOT)) in index['Import']
+
+
+@pytest.mark.parametrize('folder', FOLDERS, ids=lambda p: p.name)
+def test_metafile_says_where_figures_come_from(folder):
+    for model in _metafile(folder)['Models']:
+        assert {'Supervision', 'Weights', 'Data'} <= set(model['Metadata']), model['Name']
+        for result in model.get('Results') or []:
+            assert result['Source'] in ('paper', 'here'), model['Name']
+
+
+@pytest.mark.parametrize('folder', FOLDERS, ids=lambda p: p.name)
+def test_readme_names_only_configs_that_exist(folder):
+    text = (folder / 'README.md').read_text(encoding='utf-8')
+    for name in set(re.findall(r'configs/[\w./+-]+\.py', text)):
+        assert (ROOT / name).is_file(), name
+
+
+def test_numbers_agree(config):
+    loader = config.train_dataloader
+    sampler = loader.sampler
+    if sampler.type == 'MultiSourceSampler':
+        assert sampler.batch_size == loader.batch_size
+        partner = config.model.data_preprocessor.get('partner', False)
+        assert bool(sampler.get('partner')) == partner
+    assert config.param_scheduler[-1].end == config.train_cfg.max_iters
+    size = config.model.data_preprocessor.size
+    crops = [t.crop_size for t in config.train_pipeline if t.type == 'RandomCrop']
+    assert tuple(size) == tuple(crops[-1])
+    text = config.pretty_text
+    declared = {int(n) for n in re.findall(r'num_classes=(\d+)', text)}
+    assert declared <= {config.num_classes}, declared
+    if 'classes' in config:
+        assert len(config.classes) == config.num_classes
+
+
+def test_types_are_registered(config):
+    for hook in config.get('custom_hooks', []):
+        assert HOOKS.get(hook.type) is not None, hook.type
+    for step in (*config.train_pipeline, *config.test_pipeline):
+        assert TRANSFORMS.get(step.type) is not None, step.type
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        assert DATASETS.get(loader.dataset.type) is not None
+
+
+def test_toyworld_configs_say_what_they_are_compared_with(config):
+    if not config.filename.endswith('_toyworld.py') or 'semi_hooks' not in Path(config.filename).read_text():
+        return
+    assert (CONFIGS / config.lift.baseline).is_file()
+    assert config.lift.measure == 'mIoU'

@@ -1,0 +1,51 @@
+"""What every method keeps, whatever it is: one finite step, gradients, a state dict that is all of it, a prediction."""
+import copy
+
+import torch
+from mmengine.optim import OptimWrapper
+
+
+class _Watched(OptimWrapper):
+    """Notes which parameters had no gradient when the last step was made (it is set back right after)."""
+    without: list[str] = []
+
+    def __init__(self, model) -> None:
+        self.named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        super().__init__(torch.optim.SGD([p for _, p in self.named], lr=1e-3))
+
+    def step(self, **kwargs) -> None:
+        self.without = [n for n, p in self.named if p.grad is None]
+        super().step(**kwargs)
+
+
+def _start(model) -> None:
+    """What the hooks do before training."""
+    teacher = getattr(model, 'teacher', None)
+    if teacher is not None:
+        teacher.start(model.student)
+    model.train()
+
+
+def test_step_gradients_state_and_prediction(config, small_model, small_batch):
+    model, side = small_model(config)
+    _start(model)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    optimizer = _Watched(model)
+    log = model.train_step(small_batch(model, side), optimizer)
+    assert torch.isfinite(log['loss']), log
+    assert optimizer.without == [], f'no gradient for {optimizer.without[:5]}'
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    moved = [n for n, p in model.named_parameters() if not p.requires_grad and not torch.equal(p, before[n])]
+    assert all(n.startswith('teacher.') for n in moved), f'frozen parameters moved: {moved[:5]}'
+
+    twin, _ = small_model(config)
+    twin.load_state_dict(copy.deepcopy(model.state_dict()))
+    seen, again = (m.eval().val_step(_one(small_batch(m, side, seed=3)))[0] for m in (model, twin))
+    assert seen.pred_sem_seg.data.shape == (1, side, side)
+    assert torch.equal(seen.seg_logits.data, again.seg_logits.data)
+
+
+def _one(batch: dict) -> dict:
+    sample = batch['data_samples'][0]
+    sample.set_metainfo(dict(pad_shape=sample.img_shape))
+    return dict(inputs=batch['inputs'][:1], data_samples=[sample])
