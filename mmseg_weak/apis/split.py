@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.utils import track_iter_progress
 from mmseg.registry import DATASETS
 
 from mmseg_weak.datasets.lists import Pair
@@ -15,6 +14,8 @@ from mmseg_weak.datasets.pairs import find_pairs
 from mmseg_weak.datasets.splits import nested_partitions, verify_partition
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.files import write_text
+
+from .progress import progress as show
 
 __all__ = ['SplitResult', 'make_split']
 
@@ -103,7 +104,7 @@ def _pool(images: str | None, masks: str | None, list_file: str | None, data_roo
 
 def _presence(paths: Sequence[str], ignore_index: int, progress: bool) -> np.ndarray:
     seen = np.zeros((len(paths), 256), bool)
-    for row, path in enumerate(track_iter_progress(list(paths)) if progress else paths):
+    for row, path in enumerate(show(list(paths), 'masks', quiet=not progress)):
         seen[row, np.unique(decode_mask(path))] = True
     seen[:, ignore_index] = False
     return seen

@@ -6,8 +6,9 @@ from typing import Any
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, TRANSFORMS
+from mmseg.utils import dataset_aliases, get_classes, get_palette
 
-from mmseg_weak.errors import ConfigError, DataError
+from mmseg_weak.errors import ConfigError, DataError, near
 
 from .findings import check_pairs, raise_first
 from .lists import Pair
@@ -20,11 +21,13 @@ __all__ = ['FolderSegDataset', 'UnlabeledDataset', 'resolve']
 class _FileDataset(BaseSegDataset):
     """A :class:`BaseSegDataset` whose files come from :func:`find_pairs`."""
 
-    def __init__(self, files: dict, subset: dict | Sequence[int] | None, classes: Sequence[str] | None,
+    def __init__(self, files: dict, subset: dict | Sequence[int] | None, classes: Sequence[str] | str | None,
                  palette: Sequence | None, metainfo: dict | None, data_root: str | None, **kwargs: Any) -> None:
         self.files = files
         self.subset = subset
         info = dict(metainfo or {})
+        if isinstance(classes, str):
+            classes, palette = _known_classes(classes, palette)
         if classes is not None:
             info['classes'] = tuple(classes)
         if palette is not None:
@@ -43,7 +46,7 @@ class _FileDataset(BaseSegDataset):
         files = {**self.files}
         for key in ('images', 'masks', 'list_file'):
             if files[key]:
-                files[key] = resolve(files[key], self.root)
+                files[key] = resolve(files[key], self.root, where_user_stands=key == 'list_file')
         return take_subset(find_pairs(data_root=self.root, **files), self.subset)
 
     @property
@@ -71,7 +74,8 @@ class FolderSegDataset(_FileDataset):
         masks: folder of the masks.
         list_file: list of images, or of image and mask, in either published form.
         data_root: root of the folders and of the paths in the list.
-        classes: class names in the order of the indices.
+        classes: class names in the order of the indices, or the name of a dataset that mmseg knows ('voc', 'ade',
+            'cityscapes', ...), whose palette is then taken too.
         palette: colours of the classes; drawn where not given.
         subset: part of the sorted images, see :func:`.pairs.take_subset`.
         img_suffix: extension of the images of bare ids in a list; None tries the usual ones.
@@ -90,7 +94,7 @@ class FolderSegDataset(_FileDataset):
                  masks: str | None = None,
                  list_file: str | None = None,
                  data_root: str | None = None,
-                 classes: Sequence[str] | None = None,
+                 classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None,
                  metainfo: dict | None = None,
                  subset: dict | Sequence[int] | None = None,
@@ -147,7 +151,7 @@ class UnlabeledDataset(_FileDataset):
                  images: str | None = None,
                  list_file: str | None = None,
                  data_root: str | None = None,
-                 classes: Sequence[str] | None = None,
+                 classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None,
                  metainfo: dict | None = None,
                  subset: dict | Sequence[int] | None = None,
@@ -176,9 +180,25 @@ class UnlabeledDataset(_FileDataset):
         return [dict(self._info(pair), hidden_map_path=pair.mask, num_classes=self.num_classes) for pair in pairs]
 
 
-def resolve(path: str, root: str | None) -> str:
-    """Put a path below the root unless it is absolute, remote, or (a list file) lies where the user stands."""
+def _known_classes(name: str, palette: Sequence | None) -> tuple[Sequence[str], Sequence]:
+    """Classes and palette of a dataset that mmseg knows by name."""
+    if name not in [alias for aliases in dataset_aliases.values() for alias in aliases]:
+        raise ConfigError(f'dataset.classes={name!r} is no dataset that mmseg knows. {near(name, dataset_aliases)} Give '
+                          'a list of class names, or one of: ' + ', '.join(dataset_aliases) + '.')
+    return get_classes(name), palette or get_palette(name)
+
+
+def resolve(path: str, root: str | None, where_user_stands: bool = False) -> str:
+    """Put a path below the root unless it is absolute or remote.
+
+    Args:
+        path: as the user wrote it.
+        root: root of the data; None changes nothing.
+        where_user_stands: whether a path relative to the working directory goes first, as for list files.
+    """
     if not root or osp.isabs(path) or '://' in path:
         return path
     below = osp.join(root, path)
-    return path if not fileio.exists(below) and fileio.exists(path) else below
+    if where_user_stands and (fileio.exists(path) or not fileio.exists(below)):
+        return path
+    return below

@@ -120,7 +120,7 @@ class ImageLabelDataset(_FileDataset):
                  tags: str = 'folders',
                  list_file: str | None = None,
                  data_root: str | None = None,
-                 classes: Sequence[str] | None = None,
+                 classes: Sequence[str] | str | None = None,
                  palette: Sequence | None = None,
                  metainfo: dict | None = None,
                  background: int | None = 0,
@@ -141,7 +141,7 @@ class ImageLabelDataset(_FileDataset):
         if self.tags == 'folders':
             found = [[osp.basename(osp.dirname(pair.image))] for pair in pairs]
         else:
-            found = self._from_file(pairs, resolve(self.tags, self.root))
+            found = self._from_file(pairs, resolve(self.tags, self.root, where_user_stands=True))
         return [dict(self._info(pair), gt_image_label=self._multi_hot(tags, pair.image))
                 for pair, tags in zip(pairs, found)]
 
