@@ -10,6 +10,7 @@ safe to load files with. What it changes, and nothing else:
   a downloaded one is checked against the hash in its name.
 * ``mmseg::`` and ``mmseg_weak::`` lead to the distributions that are installed, so that nothing is ever pip-installed.
 """
+import errno
 import importlib.util
 import os
 import sys
@@ -125,6 +126,10 @@ def _allow_checkpoint_types() -> None:
     add_safe_globals(allowed)
 
 
+# what torch.load says of a file that is cut off or something else altogether
+_BROKEN_FILE = ('PytorchStreamReader', 'legacy .tar', 'invalid magic', 'unexpected EOF', 'wrong byte size', 'unpickling stack')
+
+
 def load_checkpoint_file(file: Any, map_location: Any = None, weights_only: Optional[bool] = True) -> Any:
     """Read a checkpoint that may come from anyone.
 
@@ -151,10 +156,12 @@ def load_checkpoint_file(file: Any, map_location: Any = None, weights_only: Opti
             f'{name} is not a plain checkpoint and was not loaded, because reading it would run code that it brings along '
             f'({reason.strip()[:300]}); use a file from a source you trust that holds tensors and plain values only.'
         ) from error
-    except (EOFError, RuntimeError) as error:
-        if isinstance(error, EOFError) or 'PytorchStreamReader' in str(error) or 'invalid magic' in str(error):
-            raise CheckpointError(f'{name} is truncated or not a checkpoint ({str(error).splitlines()[0][:200]}); '
-                                  'delete it and use an older one, or download it again.') from error
+    except (EOFError, OSError, RuntimeError, KeyError) as error:
+        if isinstance(error, EOFError) or getattr(error, 'errno', None) == errno.EINVAL or any(
+                mark in str(error) for mark in _BROKEN_FILE):
+            reason = (str(error).splitlines() or ['it ends too early'])[0][:120]
+            raise CheckpointError(f'{name} is truncated or not a checkpoint ({reason}); delete it and use an older one, or '
+                                  'download it again.') from error
         raise
 
 

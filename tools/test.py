@@ -3,7 +3,7 @@ import argparse
 
 from mmengine.config import DictAction
 
-from mmseg_weak.apis.run import main_of_tool, test
+from mmseg_weak.apis.train import main_of_tool, test
 
 
 def parse_args() -> argparse.Namespace:

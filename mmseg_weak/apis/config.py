@@ -11,7 +11,7 @@ from mmengine.config import Config
 import mmseg_weak
 from mmseg_weak.errors import ConfigError, MissingFileError, near
 
-__all__ = ['config_names', 'configs_dir', 'find_config', 'load_config']
+__all__ = ['config_names', 'configs_root', 'find_config', 'load_config']
 
 _BASE = re.compile(r'''(['"])(?P<scope>mmseg|mmseg_weak|mmpretrain|mmdet)::(?P<path>[^'"]+)\1''')
 _BASES = re.compile(r'^_base_\s*=\s*(\[[^\]]*\]|\([^)]*\)|[^\n]*)', re.MULTILINE)
@@ -23,14 +23,14 @@ def _mim_configs(module: Any) -> Path:
     return wheel if wheel.is_dir() and not (package.parent / 'setup.py').is_file() else tree if tree.is_dir() else wheel
 
 
-def configs_dir() -> Path:
+def configs_root() -> Path:
     """Folder of our configs: the source tree's, or the one in the wheel (``mmseg_weak/.mim/configs``)."""
     return _mim_configs(mmseg_weak)
 
 
 def config_names() -> list[str]:
     """Names of all our runnable configs, ``<method>/<file without .py>``, sorted."""
-    root = configs_dir()
+    root = configs_root()
     paths = [path.relative_to(root).with_suffix('').as_posix() for path in root.glob('*/**/*.py')]
     return sorted(name for name in paths if not name.startswith('_base_/'))
 
@@ -56,9 +56,9 @@ def find_config(path_or_name: Union[str, Path]) -> Path:
     names = config_names()
     hits = [each for each in names if each == name] or [each for each in names if each.split('/')[-1] == name]
     if len(hits) == 1:
-        return configs_dir() / f'{hits[0]}.py'
+        return configs_root() / f'{hits[0]}.py'
     if text.endswith('.py') and ('/' in text or '\\' in text) and not name.split('/')[0] in {n.split('/')[0] for n in names}:
-        raise MissingFileError(f'The config {text} does not exist (looked in {Path.cwd()} and {configs_dir()}); '
+        raise MissingFileError(f'The config {text} does not exist (looked in {Path.cwd()} and {configs_root()}); '
                                '`mmseg-weak list` shows all names.')
     leaves = {each.split('/')[-1]: each for each in names}
     hint = near(name, names) or near(name.split('/')[-1], leaves)

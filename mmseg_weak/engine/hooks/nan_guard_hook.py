@@ -110,7 +110,7 @@ class NanGuardHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Second look, at the logged loss: for compiled models, and steps that a GradScaler left out."""
         loss = (outputs or {}).get('loss')
-        if loss is not None and not math.isfinite(float(loss)):
+        if loss is not None and not math.isfinite(_number(loss)):
             self._losses = self._losses or dict(outputs)
             self._stop(applied=True)
         self._batch = None
