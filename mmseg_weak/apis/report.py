@@ -82,7 +82,7 @@ def _intro(run: Run, base: Run | None, top: Run | None, verdict: Verdict | None)
     if verdict:
         sign = 'good' if verdict.gain > 0 else 'bad' if verdict.gain < 0 else ''
         tiles += [(f'{miou(verdict.theirs):.1f}', f'mIoU of {base.name}, %'),
-                  (f'<span class="{sign}" style="font-size:inherit">{verdict.gain:+.1f}</span>', 'points gained')]
+                  (f'<span class="{sign}">{verdict.gain:+.1f}</span>', 'points gained')]
     if top is not None and miou(top.last) is not None:
         tiles.append((f'{miou(comparable(run, top, "--upper")[1]):.1f}', f'mIoU with all labels ({escape(top.name)}), %'))
     if run.evals and len(run.evals) > 1:

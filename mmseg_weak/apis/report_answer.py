@@ -91,7 +91,7 @@ def answer_section(run: Run, base: Run | None, top: Run | None, verdict: Verdict
                 f'&lt;work_dir of the supervised run&gt;</pre>')
     said = words(verdict, run.classes, base.name)
     html = f'<p class="answer">{escape(said[0])}</p>'
-    html += ''.join(f'<p>{escape(text)}</p>' for text in said[1:-1]) + f'<p class="soft">{escape(said[-1])}</p>'
+    html += ''.join(f'<p>{escape(text)}</p>' for text in said[1:-1])
     warning = _other_labels(run, base)
     if warning:
         html += f'<p class="bad">{escape(warning)}</p>'
@@ -101,6 +101,7 @@ def answer_section(run: Run, base: Run | None, top: Run | None, verdict: Verdict
         if gap > 0.5:
             html += (f'<p>With all labels the network reaches {miou(upper):.1f} %; the unlabelled images close '
                      f'{100 * verdict.gain / gap:.0f} % of the distance from {escape(base.name)} to that.</p>')
+    html += f'<p class="soft">{escape(said[-1])}</p>'
     most = max((abs(gain) for gain in verdict.by_class.values()), default=1) or 1
     rows = []
     for i in sorted(verdict.by_class, key=lambda i: -verdict.by_class[i]):

@@ -80,17 +80,19 @@ def classes_section(run: Run, base: Run | None, top: Run | None, share: tuple[li
         return html
     frequency = np.asarray(share[0]) if share is not None else parts
     rare = [int(i) for i in np.argsort(frequency, kind='stable') if truth[i] > 0][:_RARE]
+    every = {i: [Series(each.name, *each.iou_curve(i), style) for each, style in
+                 ((top, 'c'), (base, 'b'), (run, 'a')) if each is not None and i < len(each.classes)] for i in rare}
+    reached = [y for curves in every.values() for curve in curves for _, y in curve.points()]
+    ceiling = min(100, 10 * (int(max(reached, default=0)) // 10 + 1))
     multiples = ''
-    for i in rare:
-        curves = [Series(each.name, *each.iou_curve(i), style) for each, style in ((top, 'c'), (base, 'b'), (run, 'a'))
-                  if each is not None and i < len(each.classes)]
+    for i, curves in every.items():
         value = record['iou'][i]
         end = 0 if value is None else 100 * value
         multiples += (f'<div class="multiple">{escape(run.classes[i])}<b>{end:.1f} %</b>'
-                      f'{sparkline(curves, f"{run.classes[i]}: IoU {end:.1f} % at the end")}</div>')
+                      f'{sparkline(curves, f"{run.classes[i]}: IoU {end:.1f} % at the end", (0, ceiling))}</div>')
     keys = ''.join(f'<span class="key k-{style}">{escape(each.name)}</span> ' for each, style in
                    ((run, 'a'), (base, 'b'), (top, 'c')) if each is not None)
-    return html + (f'<h3>The {len(rare)} rarest classes over the run</h3><p class="soft">IoU from 0 to 100 %. {keys}</p>'
+    return html + (f'<h3>The {len(rare)} rarest classes over the run</h3><p class="soft">IoU from 0 to {ceiling} %. {keys}</p>'
                    f'<div class="multiples">{multiples}</div>')
 
 

@@ -31,7 +31,7 @@ a { color:var(--a) } :focus-visible { outline:3px solid var(--a); outline-offset
 .tiles { display:grid; grid-template-columns:repeat(auto-fit,minmax(150px,1fr)); gap:12px; margin:14px 0 6px }
 .tile { border:1px solid var(--line); border-radius:10px; padding:10px 14px }
 .tile b { display:block; font-size:1.7rem; line-height:1.2; font-variant-numeric:tabular-nums }
-.tile span { color:var(--soft); font-size:.85rem } .answer { font-size:1.15rem; font-weight:600 }
+.tile > span { color:var(--soft); font-size:.85rem } .answer { font-size:1.15rem; font-weight:600 }
 .good { color:var(--good) } .bad { color:var(--bad) }
 .charts { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr)); gap:18px 24px }
 figure { margin:0 } figcaption { font-weight:600; font-size:.95rem; display:flex; flex-wrap:wrap;

@@ -31,7 +31,7 @@ def number(value: float) -> str:
     """A value in at most four characters of digits, as axes and tables show it.
 
     >>> [number(v) for v in (0, 12000, 0.25, 3.14159, 0.00012)]
-    ['0', '12k', '0.25', '3.14', '1.2e-04']
+    ['0', '12k', '0.25', '3.14', '1.2e-4']
     """
     size = abs(value)
     if size >= 1e6:
@@ -39,7 +39,8 @@ def number(value: float) -> str:
     if size >= 1e4:
         return f'{value / 1e3:g}k'
     if size and size < 1e-3:
-        return f'{value:.1e}'
+        digits, power = f'{value:.1e}'.split('e')
+        return f'{digits.removesuffix(".0")}e{int(power)}'
     return f'{value:.3g}' if size < 100 else f'{value:.0f}'
 
 
@@ -86,7 +87,7 @@ def line_chart(series: Sequence[Series], title: str, unit: str = '', height: int
     x_low, x_high = min(xs), max(xs)
     if x_low == x_high:
         x_low, x_high = min(0.0, x_low), max(1.0, x_high)
-    left, right, top, bottom = 46, 12, 10, 30
+    left, right, top, bottom = 48, 12, 10, 34
 
     def at(x: float, y: float) -> tuple[float, float]:
         return (left + (x - x_low) / (x_high - x_low) * (width - left - right),
@@ -101,8 +102,8 @@ def line_chart(series: Sequence[Series], title: str, unit: str = '', height: int
     for tick in x_ticks:
         x = at(tick, low)[0]
         anchor = 'end' if x > width - right - 14 else 'middle'
-        parts.append(f'<text x="{x:.1f}" y="{height - 12}" text-anchor="{anchor}">{number(tick)}</text>')
-    parts.append(f'<text x="{left}" y="{height - 1}" class="axis">{escape(x_name)}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{height - 16}" text-anchor="{anchor}">{number(tick)}</text>')
+    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 1}" text-anchor="middle">{escape(x_name)}</text>')
     for one, points in curves:
         path = ' '.join(f'{"M" if i == 0 else "L"}{at(*p)[0]:.1f} {at(*p)[1]:.1f}' for i, p in enumerate(points))
         parts.append(f'<path class="s-{one.style}" d="{path}"/>')
@@ -120,7 +121,7 @@ def line_chart(series: Sequence[Series], title: str, unit: str = '', height: int
             f'{"".join(parts)}</svg></figure>')
 
 
-def sparkline(series: Sequence[Series], label: str, y_range: tuple[float, float] = (0, 100), width: int = 150,
+def sparkline(series: Sequence[Series], label: str, y_range: tuple[float, float] = (0, 100), width: int = 200,
               height: int = 44) -> str:
     """A curve the size of a word, without axes.
 

@@ -1,0 +1,129 @@
+"""Label files and folders of images."""
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmseg_weak.errors import ConfigError, DataError
+from mmseg_weak.files import write_bytes, write_json
+from mmseg_weak.visualization import mask_png, overlay, png_bytes
+
+from .images import find_images, read_image
+from .progress import progress
+
+__all__ = ['PredictResult', 'predict']
+
+
+@dataclass
+class PredictResult:
+    """What a call of :func:`predict` did.
+
+    Attributes:
+        out: the output folder.
+        written: masks written now.
+        skipped: images whose results were there already.
+        broken: unreadable images, each with one sentence.
+        classes: names of the classes, in the order of the masks' values.
+    """
+    out: Path
+    written: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    broken: list[tuple[Path, str]] = field(default_factory=list)
+    classes: list[str] = field(default_factory=list)
+
+
+def predict(images: str | Path | Iterable[str | Path], out: str | Path, config: str | Path,
+            checkpoint: str | Path, device: str | None = None, overwrite: bool = False, confidence: bool = True,
+            overlays: bool = True, opacity: float = 0.5, exif: bool = True, quiet: bool = False) -> PredictResult:
+    """Label images and write masks, confidences and overlays.
+
+    ``out/masks/<name>.png`` holds class indices (palette PNG), ``out/confidence/<name>.png`` the probability of the
+    class times 255, ``out/overlays/<name>.jpg`` both on the image, ``out/classes.json`` the names and colours.
+    Files of one name in several folders keep their folders; those that differ in suffix alone keep the suffix.
+    Images whose results are there are skipped, so an interrupted call goes on where it stopped.
+
+    Args:
+        images: files, folders (searched all the way down) and globs.
+        out: folder of the results.
+        config: config file or name.
+        checkpoint: checkpoint file.
+        device: as torch names it; the GPU where there is one, by default.
+        overwrite: label again what is there.
+        confidence: write confidences.
+        overlays: write overlays.
+        opacity: share of the mask's colour in an overlay, in [0, 1].
+        exif: turn photographs as their EXIF tag says, as viewers do; masks are turned with them. Masks that shall
+            train with a ``LoadImage(exif=False)`` pipeline need False.
+        quiet: no progress bar.
+
+    Returns:
+        What was written, skipped and broken. Broken images never end the call, unless all are.
+
+    Raises:
+        MissingFileError: an image, config or checkpoint is not there.
+        DataError: no image was named, or none can be read.
+        CheckpointError: the checkpoint does not fit.
+    """
+    if not 0 <= opacity <= 1:
+        raise ConfigError(f'opacity is {opacity}; give a share in [0, 1]')
+    out = Path(out)
+    result = PredictResult(out)
+    kinds = ['masks'] + ['confidence'] * confidence + ['overlays'] * overlays
+    todo = []
+    for file, name in _names(find_images(images, leave_out=out)):
+        targets = {kind: out / kind / f'{name}{".jpg" if kind == "overlays" else ".png"}' for kind in kinds}
+        if not overwrite and all(target.is_file() for target in targets.values()):
+            result.skipped.append(file)
+        else:
+            todo.append((file, targets))
+    from .inferencer import SegInferencer  # the heavy part, not needed to find that nothing is there
+    inferencer = SegInferencer(config, checkpoint, device=device)
+    result.classes = inferencer.classes
+    for file, targets in progress(todo, 'predict', quiet=quiet):
+        try:
+            image = read_image(file, exif)
+        except (DataError, OSError) as error:
+            result.broken.append((file, str(error)))
+            continue
+        prediction = inferencer(image)
+        if confidence:
+            write_bytes(targets['confidence'], png_bytes(np.rint(prediction.confidence * 255).astype(np.uint8)))
+        if overlays:
+            picture = overlay(image[..., ::-1], prediction.mask, inferencer.palette, opacity)
+            write_bytes(targets['overlays'], _jpeg(picture))
+        # The mask comes last: where it is, everything is.
+        write_bytes(targets['masks'], mask_png(prediction.mask, inferencer.palette))
+        result.written.append(targets['masks'])
+    if result.broken and not (result.written or result.skipped):
+        raise DataError(f'none of {len(result.broken)} images could be read; the first: {result.broken[0][1]}')
+    write_json(out / 'classes.json', dict(classes=inferencer.classes, palette=inferencer.palette))
+    return result
+
+
+def _names(files: list[tuple[Path, Path]]) -> list[tuple[Path, str]]:
+    """A name for the results of each file, unique on file systems that ignore case too."""
+    taken: dict[str, int] = {}
+    for _, relative in files:
+        key = relative.with_suffix('').as_posix().lower()
+        taken[key] = taken.get(key, 0) + 1
+    names, seen = [], set()
+    for file, relative in files:
+        name = relative.with_suffix('').as_posix()
+        if taken[name.lower()] > 1:  # a.jpg beside a.png
+            name = f'{name}_{relative.suffix[1:]}'
+        number, base = 1, name
+        while name.lower() in seen:  # a.jpg of two folders, named one by one
+            number += 1
+            name = f'{base}_{number}'
+        seen.add(name.lower())
+        names.append((file, name))
+    return names
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, 'JPEG', quality=90)
+    return stream.getvalue()
