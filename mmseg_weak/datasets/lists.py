@@ -49,7 +49,7 @@ def split_columns(line: str, exists: Callable[[str], bool]) -> tuple[str, str | 
     """Split a line into image and mask, also where paths contain spaces.
 
     A TAB always separates. Otherwise every space at which both sides could be image files is a candidate; where
-    there are several, the one whose left side exists is taken.
+    there are several, the one whose left side exists is taken; a line that exists as a whole is one image.
 
     Args:
         line: one entry, stripped.
@@ -70,7 +70,7 @@ def split_columns(line: str, exists: Callable[[str], bool]) -> tuple[str, str | 
     cuts = [cut for cut in cuts if _is_image(cut[0]) and _is_image(cut[1])]
     if len(cuts) > 1:
         cuts = [cut for cut in cuts if exists(cut[0])] or cuts
-    if cuts and not (len(cuts) > 1 and exists(line)):
+    if cuts and not (exists(line) and not exists(cuts[0][0])):
         return cuts[0]
     parts = line.split()
     if len(parts) == 2 and not _is_image(line) and not exists(line):
