@@ -30,7 +30,7 @@ def _trajectory(arrays, settings, mode):
     students, teachers, counts, passes = [], [], [], 0
     for i, given in enumerate(zip(a['x_labelled'], a['y_labelled'], a['x_unlabelled'])):
         batches = list(zip(*given)) if slots else [given]
-        pseudo, now = ahead.run(student, teacher, step, batches, i, passes)
+        pseudo, now = ahead.run([(student, teacher)], step, batches, i, passes)
         counts.append(now - passes)
         passes = now
         for network, rows in ((student, students), (teacher.module, teachers)):
