@@ -52,7 +52,7 @@ class MultiBranchDataPreprocessor(SegDataPreProcessor):
                  test_cfg: dict | None = None) -> None:
         super().__init__(mean=mean, std=std, size=size, size_divisor=None if size else 1, bgr_to_rgb=bgr_to_rgb,
                          pad_val=pad_val, seg_pad_val=seg_pad_val, test_cfg=test_cfg)
-        self.partner = partner
+        self.partner, self.bgr_to_rgb = partner, bgr_to_rgb  # mmseg's own attribute differs between the stacks
         self.views = torch.nn.ModuleDict({name: MODELS.build(cfg) for name, cfg in (views or {}).items()})
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -106,7 +106,7 @@ class MultiBranchDataPreprocessor(SegDataPreProcessor):
                                   'make size equal to the crop of the training pipeline.')
             batch[i, :, :h, :w] = image
             valid[i, :h, :w] = True
-        if self._channel_conversion:
+        if self.bgr_to_rgb:
             batch = batch.flip(1)
         return batch.float(), valid
 
