@@ -15,10 +15,10 @@ BACKGROUNDS = ('meadow', 'water', 'tiles', 'sand')
 # The classes that a background likes: tags and background go together, so weak labels are ambiguous.
 _LIKED = {0: (1, 4), 1: (2, 6), 2: (3, 5), 3: (7, 1)}
 _LIKING = 0.5
-# A colour that half of a class's objects lean to; clutter leans to any of them. A hint, never enough.
+# A colour that most of a class's objects lean to; clutter leans to any of them. A hint, never enough.
 _TINTS = {1: (196, 92, 84), 2: (196, 150, 70), 3: (84, 112, 190), 4: (78, 170, 180), 5: (96, 168, 92), 6: (164, 92, 180),
           7: (190, 178, 84)}
-_TINTED = 0.5
+_TINTED = 0.7
 SHAPES = ('disc', 'square', 'triangle', 'cross')
 TEXTURES = ('stripes', 'dots', 'checks')
 
@@ -73,14 +73,14 @@ def _colours(draws: Draws, contrast: float, tint: tuple[int, int, int] | None = 
 
 
 def _thing(draws: Draws, size: int, label: int, shape: str, texture: str, small: bool) -> Thing:
-    low, high = (0.05, 0.10) if small else (0.11, 0.23)
+    low, high = (0.05, 0.10) if small else (0.13, 0.25)
     radius = draws.uniform(low, high) * size
     tinted = draws.chance(_TINTED)
     tint = _TINTS[label or draws.integer(1, len(CLASSES))]
-    light, dark = _colours(draws, draws.uniform(60, 130), tint if tinted else None)
+    light, dark = _colours(draws, draws.uniform(80, 140), tint if tinted else None)
     return Thing(label, shape, texture, draws.uniform(0.05, 0.95) * size, draws.uniform(0.05, 0.95) * size, radius,
                  draws.uniform(0.8, 1.25), draws.integer(0, TURNS), draws.integer(0, TURNS),
-                 draws.uniform(0.042, 0.078) * size, tuple(draws.unit(2)), light, dark, draws.uniform(1., 9.))
+                 draws.uniform(0.05, 0.085) * size, tuple(draws.unit(2)), light, dark, draws.uniform(1., 9.))
 
 
 def draw_layout(size: int, *key: int) -> Layout:
@@ -96,7 +96,7 @@ def draw_layout(size: int, *key: int) -> Layout:
     ground_turn, ground_period = draws.integer(0, TURNS), draws.uniform(0.05, 0.12) * size
     light = (draws.uniform(-0.25, 0.25), draws.uniform(-0.25, 0.25), draws.uniform(0.75, 1.15))
     clutter = []
-    for _ in range(draws.integer(3, 8)):
+    for _ in range(draws.integer(2, 6)):
         if draws.chance(0.35):  # the shape of a class, but plain
             clutter.append(_thing(draws, size, 0, draws.pick(SHAPES), 'plain', small=draws.chance(0.5)))
         else:  # the texture of a class, on no class's shape

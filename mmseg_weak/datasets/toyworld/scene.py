@@ -151,7 +151,7 @@ class Scene:
                     np.copyto(window, np.where(pattern, np.float32(a), np.float32(d)), where=patch.inside)
         if twin:
             planes = self._dusk(planes, draws)
-        return self._expose(planes, draws, np.float32(0.3 if twin else 0.2))
+        return self._expose(planes, draws, np.float32(0.2 if twin else 0.12))
 
     def _dusk(self, planes: list[np.ndarray], draws: Draws) -> list[np.ndarray]:
         """Turn colours and lay a haze over the scene, thicker towards the top."""
