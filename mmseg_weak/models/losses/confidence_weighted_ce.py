@@ -3,7 +3,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_weak.errors import ConfigError, near
+from mmseg_weak.errors import ConfigError
 
 from .common import masked_mean, pixel_cross_entropy
 
@@ -38,7 +38,7 @@ def weight_by_confidence(loss_map: Tensor, conf: Tensor, valid: Tensor, conf_thr
         kept = valid & (conf >= conf_thr)
         return torch.where(kept, loss_map, torch.zeros_like(loss_map)).sum() / valid.sum().clamp(min=1)
     if mode not in MODES:
-        raise ConfigError(f"mode='{mode}' of ConfidenceWeightedCE is none of {', '.join(MODES)}. {near(mode, MODES)}")
+        raise ConfigError(f"mode='{mode}' of ConfidenceWeightedCE is none of {', '.join(MODES)}.")
     per_image = valid.sum((1, 2)).clamp(min=1)
     if not as_published:
         loss_map = torch.where(valid, loss_map, torch.zeros_like(loss_map))
@@ -82,7 +82,7 @@ class ConfidenceWeightedCE(nn.Module):
         super().__init__()
         if mode not in MODES:
             raise ConfigError(
-                f"mode='{mode}' of ConfidenceWeightedCE is none of {', '.join(MODES)}. {near(mode, MODES)}")
+                f"mode='{mode}' of ConfidenceWeightedCE is none of {', '.join(MODES)}.")
         self.conf_thr, self.mode, self.as_published = conf_thr, mode, as_published
         self.loss_weight, self.ignore_index, self._loss_name = loss_weight, ignore_index, loss_name
 

@@ -3,7 +3,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_weak.errors import ConfigError, near
+from mmseg_weak.errors import ConfigError
 
 from .common import full_precision
 
@@ -26,7 +26,7 @@ def consistency_map(student: Tensor, teacher: Tensor, kind: str = 'var') -> Tens
     if kind == 'logits_var':
         return (student - teacher).square().sum(1) / student.shape[1] ** 0.5
     if kind not in KINDS:
-        raise ConfigError(f"kind='{kind}' of ConsistencyLoss is none of {', '.join(KINDS)}. {near(kind, KINDS)}")
+        raise ConfigError(f"kind='{kind}' of ConsistencyLoss is none of {', '.join(KINDS)}.")
     square = (student.softmax(1) - teacher.softmax(1)).square()
     return square.sum(1) if kind == 'var' else square.mean(1)
 
@@ -72,7 +72,7 @@ class ConsistencyLoss(nn.Module):
                  loss_weight: float = 1.0, loss_name: str = 'loss_consistency') -> None:
         super().__init__()
         if kind not in KINDS:
-            raise ConfigError(f"kind='{kind}' of ConsistencyLoss is none of {', '.join(KINDS)}. {near(kind, KINDS)}")
+            raise ConfigError(f"kind='{kind}' of ConsistencyLoss is none of {', '.join(KINDS)}.")
         self.kind, self.conf_thr, self.per_pixel_conf = kind, conf_thr, per_pixel_conf
         self.loss_weight, self._loss_name = loss_weight, loss_name
 
