@@ -1,10 +1,12 @@
-"""How many unlabelled images a worker delivers each second, beside the way the UniMatch authors' loader works.
+"""How many unlabelled images a worker delivers each second, beside the way the UniMatch authors' loader
+works.
 
-Setting: crops of 321 from JPEGs of 480x360 (such as CamVid; drawn ones where none are given), long side scaled by
-0.5 to 2, one thread. Ours: ``SemiDataset`` with geometry in the worker and strong views left to the device. Theirs,
-described in our own words: every image is opened twice (once for itself, once as CutMix partner), its mask too; each
-time PIL resizes, flips and crops it, and two strong views (colour jitter, greyscale, blur) are made of it with PIL,
-then all views are normalised to float tensors. Times are medians over repeats, both sides in turn.
+Setting: crops of 321 from JPEGs of 480x360 (such as CamVid; drawn ones where none are given), long side
+scaled by 0.5 to 2, one thread. Ours: ``SemiDataset`` with geometry in the worker and strong views left to
+the device. Theirs, described in our own words: every image is opened twice (once for itself, once as CutMix
+partner), its mask too; each time PIL resizes, flips and crops it, and two strong views (colour jitter,
+greyscale, blur) are made of it with PIL, then all views are normalised to float tensors. Times are medians
+over repeats, both sides in turn.
 
     python benchmarks/data_time.py --images $MMSEG_WEAK_DATA/camvid/images/train --json data_time.json
 """
@@ -51,8 +53,8 @@ def draw_photographs(folder: Path, count: int = 64) -> Path:
 def ours(folder: Path, batch: int = 4) -> Callable[[int], int]:
     """Function that loads batches through our worker side and returns the number of unlabelled images.
 
-    Partners count as images of their own on both sides only where they are decoded: here ``partner='other'`` decodes
-    them too, so an image and its partner are two loads but one delivered sample, as with the authors.
+    Partners count as images of their own on both sides only where they are decoded: here ``partner='other'``
+    decodes them too, so an image and its partner are two loads but one delivered sample, as with the authors.
     """
     source = UnlabeledDataset(images=str(folder), pipeline=PIPELINE)
     dataset = SemiDataset(source, UnlabeledDataset(images=str(folder), pipeline=PIPELINE))
@@ -66,7 +68,9 @@ def ours(folder: Path, batch: int = 4) -> Callable[[int], int]:
 
 
 def _jitter(image: Image.Image) -> Image.Image:
-    """Brightness, contrast, saturation and hue in random order, as torchvision's ColorJitter(0.5, 0.5, 0.5, 0.25)."""
+    """Brightness, contrast, saturation and hue in random order, as torchvision's ColorJitter(0.5, 0.5, 0.5,
+    0.25).
+    """
     steps = [lambda i: ImageEnhance.Brightness(i).enhance(random.uniform(0.5, 1.5)),
              lambda i: ImageEnhance.Contrast(i).enhance(random.uniform(0.5, 1.5)),
              lambda i: ImageEnhance.Color(i).enhance(random.uniform(0.5, 1.5)), _hue]
@@ -121,7 +125,10 @@ def theirs(folder: Path, batch: int = 4) -> Callable[[int], int]:
 
     def load(number: int) -> int:
         for i in range(batch):
-            for path in (paths[(number * batch + i) % len(paths)], random.choice(paths)):  # itself and its partner
+            for path in (
+                paths[(number * batch + i) % len(paths)],
+                random.choice(paths),
+            ):  # itself and its partner
                 _their_sample(path)
         return batch
     return load
@@ -161,9 +168,20 @@ def main() -> None:
     ratio = middle['ours'] / middle["authors' way"]
     print(f'ratio {ratio:.2f}')
     if args.json:
-        facts = dict(crop=CROP, images=str(args.images or 'drawn'), rates=rates, median=middle, ratio=ratio,
-                     versions=dict(python=platform.python_version(), torch=torch.__version__, mmcv=mmcv.__version__,
-                                   opencv=cv2.__version__), machine=platform.processor() or platform.machine())
+        facts = dict(
+            crop=CROP,
+            images=str(args.images or 'drawn'),
+            rates=rates,
+            median=middle,
+            ratio=ratio,
+            versions=dict(
+                python=platform.python_version(),
+                torch=torch.__version__,
+                mmcv=mmcv.__version__,
+                opencv=cv2.__version__,
+            ),
+            machine=platform.processor() or platform.machine(),
+        )
         args.json.write_text(json.dumps(facts, indent=1) + '\n')
 
 

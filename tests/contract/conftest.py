@@ -17,6 +17,19 @@ def all_configs() -> list[str]:
     return sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.glob('*/*.py') if not p.parent.name.startswith('_'))
 
 
+@pytest.fixture(autouse=True)
+def _middle_of_a_run():
+    """Let the models think that they are half through a run, past every warm-up."""
+    from mmengine.logging import MessageHub
+    hub = MessageHub.get_current_instance()
+    before = dict(hub.runtime_info)
+    for key, value in dict(iter=500, max_iters=1000, iters_per_epoch=50).items():
+        hub.update_info(key, value)
+    yield
+    hub.runtime_info.clear()
+    hub.runtime_info.update(before)
+
+
 @pytest.fixture(params=all_configs())
 def config(request) -> Config:
     """One config after another; its file name is ``config.filename``."""
@@ -56,15 +69,17 @@ def small_batch():
     def make(model, side: int, seed: int = 0) -> dict:
         generator = torch.Generator().manual_seed(seed)
         plain = not hasattr(model, 'semi_loss')
-        unlabelled = 0 if plain else 4 if getattr(model.data_preprocessor, 'partner', False) else 2
+        ahead = getattr(model, 'ahead', None)
+        labelled = 2 * (1 + ahead.steps if ahead is not None and ahead.mode == 'wide' else 1)
+        unlabelled = 0 if plain else labelled * (2 if getattr(model.data_preprocessor, 'partner', False) else 1)
         classes = model.num_classes
         inputs, samples = [], []
-        for i in range(2 + unlabelled):
+        for i in range(labelled + unlabelled):
             meta = dict(img_shape=(side, side), ori_shape=(side, side), img_path=f'{i}.png')
             if not plain:
-                meta['source'] = 'sup' if i < 2 else 'unsup'
+                meta['source'] = 'sup' if i < labelled else 'unsup'
             sample = SegDataSample(metainfo=meta)
-            if i < 2:
+            if i < labelled:
                 sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
             inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
             samples.append(sample)

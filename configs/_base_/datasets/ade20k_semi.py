@@ -1,6 +1,7 @@
 # ADE20K, 150 classes, 20210 training images, crop 512 (SemiVL: 1/128 = 158 labelled).
-# The masks are the original ones, 0 = unknown; for the shifted masks of UniMatch V2 set reduce_zero_label=False in all three.
-# Without published lists, `mmseg-weak split` makes nested ones of the same sizes.
+# The masks are the original ones, 0 = unknown; for the shifted masks of UniMatch V2 set
+# reduce_zero_label=False in all three. Without published lists, `mmseg-weak split` makes nested ones of the
+# same sizes.
 import os
 
 data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'ADEChallengeData2016')
@@ -26,7 +27,11 @@ test_pipeline = [
 ]
 files = dict(data_root=data_root, classes=classes, reduce_zero_label=True)
 labeled = dict(
-    type='FolderSegDataset', list_file=os.path.join(splits, partition, 'labeled.txt'), pipeline=train_pipeline, **files)
+    type='FolderSegDataset',
+    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    pipeline=train_pipeline,
+    **files,
+)
 unlabeled = dict(
     type='UnlabeledDataset',
     list_file=os.path.join(splits, partition, 'unlabeled.txt'),
@@ -45,7 +50,13 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='FolderSegDataset', list_file=os.path.join(splits, 'val.txt'), pipeline=test_pipeline, test_mode=True, **files))
+        type='FolderSegDataset',
+        list_file=os.path.join(splits, 'val.txt'),
+        pipeline=test_pipeline,
+        test_mode=True,
+        **files,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

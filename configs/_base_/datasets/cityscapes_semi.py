@@ -22,9 +22,17 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
-files = dict(data_root=data_root, classes=classes, mask_replace=[('leftImg8bit/', 'gtFine/'), ('_leftImg8bit.png', '_gtFine_labelTrainIds.png')])
+files = dict(
+    data_root=data_root,
+    classes=classes,
+    mask_replace=[('leftImg8bit/', 'gtFine/'), ('_leftImg8bit.png', '_gtFine_labelTrainIds.png')],
+)
 labeled = dict(
-    type='FolderSegDataset', list_file=os.path.join(splits, partition, 'labeled.txt'), pipeline=train_pipeline, **files)
+    type='FolderSegDataset',
+    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    pipeline=train_pipeline,
+    **files,
+)
 unlabeled = dict(
     type='UnlabeledDataset',
     list_file=os.path.join(splits, partition, 'unlabeled.txt'),
@@ -43,7 +51,13 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='FolderSegDataset', list_file=os.path.join(splits, 'val.txt'), pipeline=test_pipeline, test_mode=True, **files))
+        type='FolderSegDataset',
+        list_file=os.path.join(splits, 'val.txt'),
+        pipeline=test_pipeline,
+        test_mode=True,
+        **files,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

@@ -1,5 +1,6 @@
 # Clothing Co-Parsing, 1004 street photographs with masks of 59 classes, all masks used but every fifth.
-# Folder: $MMSEG_WEAK_DATA/clothing or data/clothing, with images/labelled/, images/tagged/, masks/ and tags.json.
+# Folder: $MMSEG_WEAK_DATA/clothing or data/clothing, with images/labelled/, images/tagged/, masks/ and
+# tags.json.
 import os
 
 data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'clothing')
@@ -26,7 +27,9 @@ test_pipeline = [
     dict(type='PackSegInputs')
 ]
 held_out = dict(every=5)  # ours: every fifth image is for validation
-files = dict(type='FolderSegDataset', data_root=data_root, images='images/labelled', masks='masks', classes=classes)
+files = dict(
+    type='FolderSegDataset', data_root=data_root, images='images/labelled', masks='masks', classes=classes
+)
 labeled = dict(subset=dict(**held_out, complement=True), pipeline=train_pipeline, **files)
 batch = 4
 train_dataloader = dict(

@@ -1,4 +1,5 @@
-# Clothing: masks of the labelled half but every fifth (803), and the 1094 photographs of the other half without their tags.
+# Clothing: masks of the labelled half but every fifth (803), and the 1094 photographs of the other half
+# without their tags.
 _base_ = './clothing.py'
 batch = 8
 unlabeled = dict(

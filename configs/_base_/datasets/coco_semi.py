@@ -1,4 +1,5 @@
-# COCO 2017 as 81 classes (background and 80 things), 118287 training images, crop 513 (UniMatch, Table 4: 1/512 = 232 labelled).
+# COCO 2017 as 81 classes (background and 80 things), 118287 training images, crop 513 (UniMatch, Table 4:
+# 1/512 = 232 labelled).
 # Lists: UniMatch's splits/coco/<partition> (`train2017/x.jpg masks/x.png`); its masks hold 0 to 80.
 import os
 
@@ -33,7 +34,11 @@ test_pipeline = [
 ]
 files = dict(data_root=data_root, classes=classes)
 labeled = dict(
-    type='FolderSegDataset', list_file=os.path.join(splits, partition, 'labeled.txt'), pipeline=train_pipeline, **files)
+    type='FolderSegDataset',
+    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    pipeline=train_pipeline,
+    **files,
+)
 unlabeled = dict(
     type='UnlabeledDataset',
     list_file=os.path.join(splits, partition, 'unlabeled.txt'),
@@ -52,7 +57,13 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='FolderSegDataset', list_file=os.path.join(splits, 'val.txt'), pipeline=test_pipeline, test_mode=True, **files))
+        type='FolderSegDataset',
+        list_file=os.path.join(splits, 'val.txt'),
+        pipeline=test_pipeline,
+        test_mode=True,
+        **files,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

@@ -5,12 +5,14 @@ num_classes = 8
 crop_size = (96, 96)
 num_labeled = 16
 train_pipeline = [
-    dict(type='LoadImageFromFile'),  # ToyWorld draws its images and leaves the loading steps out; exported models keep them
+    dict(
+        type='LoadImageFromFile'
+    ),  # ToyWorld draws its images and leaves the loading steps out; exported models keep them
     dict(type='LoadAnnotations'),
     dict(type='RandomRescale', ratio_range=(0.8, 1.25)),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlipFields', prob=0.5),
-    dict(type='PackSemiInputs')
+    dict(type='PackSemiInputs'),
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 labeled = dict(type=dataset_type, num_images=num_labeled, split='train', pipeline=train_pipeline)

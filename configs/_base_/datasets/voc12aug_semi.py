@@ -1,6 +1,8 @@
-# Pascal VOC 2012 with SBD, 10582 training images, crop 321 (UniMatch, Table 1: 1/16 = 662 labelled of the blended protocol).
-# Lists: UniMatch's splits/pascal/<partition>/{labeled,unlabeled}.txt (`image mask` a line), or bare ids (CPS, U2PL).
-# 92, 183, 366, 732, 1464 are the high-quality protocol; u2pl_1_16 and so on take fine masks first: never in one table.
+# Pascal VOC 2012 with SBD, 10582 training images, crop 321 (UniMatch, Table 1: 1/16 = 662 labelled of the
+# blended protocol).
+# Lists: UniMatch's splits/pascal/<partition>/{labeled,unlabeled}.txt (`image mask` a line), or bare ids
+# (CPS, U2PL). 92, 183, 366, 732, 1464 are the high-quality protocol; u2pl_1_16 and so on take fine masks
+# first: never in one table.
 import os
 
 data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'VOCdevkit/VOC2012')
@@ -25,7 +27,11 @@ test_pipeline = [
 ]
 files = dict(data_root=data_root, classes=classes, images='JPEGImages', masks='SegmentationClass')
 labeled = dict(
-    type='FolderSegDataset', list_file=os.path.join(splits, partition, 'labeled.txt'), pipeline=train_pipeline, **files)
+    type='FolderSegDataset',
+    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    pipeline=train_pipeline,
+    **files,
+)
 unlabeled = dict(
     type='UnlabeledDataset',
     list_file=os.path.join(splits, partition, 'unlabeled.txt'),
@@ -44,7 +50,13 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='FolderSegDataset', list_file=os.path.join(splits, 'val.txt'), pipeline=test_pipeline, test_mode=True, **files))
+        type='FolderSegDataset',
+        list_file=os.path.join(splits, 'val.txt'),
+        pipeline=test_pipeline,
+        test_mode=True,
+        **files,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

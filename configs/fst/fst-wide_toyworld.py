@@ -1,0 +1,16 @@
+# FST-Wide on ToyWorld: three future batches before every real step.
+_base_ = [
+    '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi.py',
+    '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
+]
+batch = 64  # four independent batches of 8 + 8
+train_dataloader = dict(batch_size=batch, sampler=dict(batch_size=batch))
+custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
+model = dict(
+    _delete_=True,
+    type='FutureSelfTraining',
+    segmentor=_base_.model,
+    mode='wide',
+    steps=3,
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
