@@ -111,8 +111,14 @@ def _labelled(report: DataReport, images: str | None, masks: str | None, list_fi
         spare = [path for path in (f'{masks.rstrip("/")}/{name}' for name in
                                    list_images(masks, MASK_SUFFIXES + ('.jpg', '.jpeg'))) if path not in used]
         if spare:
-            report.findings.append(Finding('unused_mask', f'{len(spare)} masks in {masks} belong to no image (first: '
-                                           f'{spare[0]}).', spare, fatal=False))
+            report.findings.append(
+                Finding(
+                    'unused_mask',
+                    f'{len(spare)} masks in {masks} belong to no image (first: {spare[0]}).',
+                    spare,
+                    fatal=False,
+                )
+            )
     pixels, shown, total = np.zeros(256, np.int64), Counter(), 0
 
     def count(pair: Pair, mask: np.ndarray) -> None:
@@ -124,7 +130,9 @@ def _labelled(report: DataReport, images: str | None, masks: str | None, list_fi
 
     level = 'full' if full else 'headers'
     num_classes = len(classes) if classes else None
-    report.findings += check_pairs(pairs, num_classes, level, table, reduce_zero_label, ignore_index, on_mask=count)
+    report.findings += check_pairs(
+        pairs, num_classes, level, table, reduce_zero_label, ignore_index, on_mask=count
+    )
     _describe(report, with_mask)
     if total:
         report.values = {int(v): (shown[int(v)], float(pixels[v]) / total) for v in np.flatnonzero(pixels)}
@@ -150,13 +158,22 @@ def _describe(report: DataReport, pairs: Sequence[Pair]) -> None:
 
 def _remark_values(report: DataReport, known: Sequence[int], classes: Sequence[str] | None) -> None:
     if set(known) == {0} or (len(known) == 1):
-        report.findings.append(Finding('one_class', f'All masks hold the single class index {known[0]}; there is '
-                                       'nothing to tell apart. Check that these are the right files.'))
+        report.findings.append(
+            Finding(
+                'one_class',
+                f'All masks hold the single class index {known[0]}; there is '
+                'nothing to tell apart. Check that these are the right files.',
+            )
+        )
     if classes is None and report.num_classes and report.num_classes > 2 * len(known) + 20:
-        report.findings.append(Finding(
-            'sparse_values', f'The masks hold {len(known)} values up to {max(known)} ({", ".join(map(str, known[:6]))}'
-            f'{", ..." if len(known) > 6 else ""}); class indices run 0, 1, 2, ... without gaps. If these are grey '
-            'levels, renumber them; docs/data.md shows how.'))
+        report.findings.append(
+            Finding(
+                'sparse_values',
+                f'The masks hold {len(known)} values up to {max(known)} ({", ".join(map(str, known[:6]))}'
+                f'{", ..." if len(known) > 6 else ""}); class indices run 0, 1, 2, ... without gaps. If '
+                'these are grey levels, renumber them; docs/data.md shows how.',
+            )
+        )
 
 
 def _unlabelled(report: DataReport, folder: str | None, list_file: str | None, data_root: str | None) -> None:
@@ -174,8 +191,15 @@ def _unlabelled(report: DataReport, folder: str | None, list_file: str | None, d
     labelled = {pair.image for pair in report.pairs if pair.mask}
     both = [path for path in report.unlabeled if path in labelled]
     if both:
-        report.findings.append(Finding('both', f'{len(both)} unlabelled images are also labelled (first: {both[0]}); '
-                                       'leave them out of one of the two.', both, fatal=False))
+        report.findings.append(
+            Finding(
+                'both',
+                f'{len(both)} unlabelled images are also labelled (first: {both[0]}); '
+                'leave them out of one of the two.',
+                both,
+                fatal=False,
+            )
+        )
 
 
 def format_findings(report: DataReport, classes: Sequence[str] | None = None) -> str:

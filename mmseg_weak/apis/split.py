@@ -62,7 +62,8 @@ def make_split(out: str,
     Args:
         out: folder for the lists.
         images, masks, list_file, data_root: the pool, as in ``FolderSegDataset``.
-        dataset: in place of these, a dataset or its config; its ``img_path`` and ``seg_map_path`` make the pool.
+        dataset: in place of these, a dataset or its config; its ``img_path`` and ``seg_map_path`` make the
+            pool.
         denominators: shares, 16 for one sixteenth.
         counts: numbers of labelled images.
         seed: seed of the order.

@@ -1,4 +1,6 @@
-"""Datasets: a person's own folders, benchmarks by list file, ToyWorld; samplers, splits and pipeline steps."""
+"""Datasets: a person's own folders, benchmarks by list file, ToyWorld; samplers, splits and pipeline
+steps.
+"""
 from . import transforms
 from .folder import FolderSegDataset, UnlabeledDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
@@ -6,5 +8,15 @@ from .semi import SeededDataset, SemiDataset
 from .tags import ImageLabelDataset
 from .toyworld import ToyWorldDataset
 
-__all__ = ['FolderSegDataset', 'ImageLabelDataset', 'MultiSourceSampler', 'RunIndex', 'RunSampler', 'SeededDataset',
-           'SemiDataset', 'ToyWorldDataset', 'UnlabeledDataset', 'transforms']
+__all__ = [
+    'FolderSegDataset',
+    'ImageLabelDataset',
+    'MultiSourceSampler',
+    'RunIndex',
+    'RunSampler',
+    'SeededDataset',
+    'SemiDataset',
+    'ToyWorldDataset',
+    'UnlabeledDataset',
+    'transforms',
+]

@@ -21,7 +21,8 @@ class Finding:
     """One kind of fault (or remark) and all files that show it.
 
     Attributes:
-        kind: 'missing', 'broken', 'rgb_mask', 'size', 'values', 'empty', 'no_mask', 'unused_mask', 'turned', ...
+        kind: 'missing', 'broken', 'rgb_mask', 'size', 'values', 'empty', 'no_mask', 'unused_mask', 'turned',
+            ...
         text: the whole sentence, with counts and the first file.
         files: every file concerned.
         fatal: whether training cannot start with it.
@@ -54,11 +55,20 @@ def check_images(paths: Iterable[str], total: int) -> tuple[dict[str, FileInfo],
             reason = reason or str(error)
     found = []
     if missing:
-        found.append(Finding('missing', f'{len(missing)} of {total} images do not exist {_first(missing)}; check the '
-                             'folder or the list file that names them.', missing))
+        found.append(
+            Finding(
+                'missing',
+                f'{len(missing)} of {total} images do not exist {_first(missing)}; check the '
+                'folder or the list file that names them.',
+                missing,
+            )
+        )
     if broken:
-        found.append(Finding('broken', f'{len(broken)} of {total} images cannot be read {_first(broken)}: {reason}',
-                             broken))
+        found.append(
+            Finding(
+                'broken', f'{len(broken)} of {total} images cannot be read {_first(broken)}: {reason}', broken
+            )
+        )
     return infos, found
 
 
@@ -74,7 +84,8 @@ def check_pairs(pairs: Sequence[Pair],
     Args:
         pairs: images with masks; pairs without a mask are passed over.
         num_classes: number of classes; None skips the check of values.
-        level: ``'exists'`` (opens nothing), ``'headers'`` (sizes, modes, truncation), ``'full'`` (all values).
+        level: ``'exists'`` (opens nothing), ``'headers'`` (sizes, modes, truncation), ``'full'`` (all
+            values).
         color_table: for RGB masks, from :func:`.masks.colour_table`.
         reduce_zero_label: whether 0 means unknown and the classes start at 1.
         on_mask: called with every decoded mask at level ``'full'``, to gather statistics.
@@ -87,13 +98,25 @@ def check_pairs(pairs: Sequence[Pair],
     found: list[Finding] = []
     missing = [pair.mask for pair in pairs if not fileio.exists(pair.mask)]
     if missing:
-        found.append(Finding('missing', f'{len(missing)} of {total} masks do not exist {_first(missing)}; every '
-                             'labelled image needs its mask.', missing))
+        found.append(
+            Finding(
+                'missing',
+                f'{len(missing)} of {total} masks do not exist {_first(missing)}; every '
+                'labelled image needs its mask.',
+                missing,
+            )
+        )
     if level == 'exists':
         absent = [pair.image for pair in pairs if not fileio.exists(pair.image)]
         if absent:
-            found.append(Finding('missing', f'{len(absent)} of {total} images do not exist {_first(absent)}; check '
-                                 'the folder or the list file that names them.', absent))
+            found.append(
+                Finding(
+                    'missing',
+                    f'{len(absent)} of {total} images do not exist {_first(absent)}; check '
+                    'the folder or the list file that names them.',
+                    absent,
+                )
+            )
         return found
     gone = set(missing)
     infos, of_images = check_images([pair.image for pair in pairs], total)
@@ -126,7 +149,9 @@ def check_pairs(pairs: Sequence[Pair],
             (values if kind == 'values' else broken).append(pair.mask)
             reasons.setdefault(kind, str(error))
     if rgb:
-        found.append(Finding('rgb_mask', f'{len(rgb)} of {total} masks are RGB {_first(rgb)}; {RGB_HINT}', rgb))
+        found.append(
+            Finding('rgb_mask', f'{len(rgb)} of {total} masks are RGB {_first(rgb)}; {RGB_HINT}', rgb)
+        )
     if broken:
         found.append(Finding('broken', f'{len(broken)} of {total} masks cannot be read {_first(broken)}: '
                              f'{reasons["broken"]}', broken))

@@ -21,8 +21,16 @@ __all__ = ['FolderSegDataset', 'UnlabeledDataset', 'resolve']
 class _FileDataset(BaseSegDataset):
     """A :class:`BaseSegDataset` whose files come from :func:`find_pairs`."""
 
-    def __init__(self, files: dict, subset: dict | Sequence[int] | None, classes: Sequence[str] | str | None,
-                 palette: Sequence | None, metainfo: dict | None, data_root: str | None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        files: dict,
+        subset: dict | Sequence[int] | None,
+        classes: Sequence[str] | str | None,
+        palette: Sequence | None,
+        metainfo: dict | None,
+        data_root: str | None,
+        **kwargs: Any,
+    ) -> None:
         self.files = files
         self.subset = subset
         info = dict(metainfo or {})
@@ -34,8 +42,10 @@ class _FileDataset(BaseSegDataset):
             info['palette'] = [list(colour) for colour in palette]
         self.root = data_root
         if kwargs.get('test_mode') and not info.get('classes') and not self.METAINFO.get('classes'):
-            raise ConfigError(f'{type(self).__name__}: `classes` is missing; list the class names in the order of '
-                              'their indices in the masks.')
+            raise ConfigError(
+                f'{type(self).__name__}: `classes` is missing; list the class names in the order of '
+                'their indices in the masks.'
+            )
         prefix = dict(img_path=files['images'], seg_map_path=files['masks'])
         # built here, in mmseg's registry, so that the datasets work without a runner's default scope
         kwargs['pipeline'] = [TRANSFORMS.build(step) if isinstance(step, dict) else step
@@ -65,17 +75,18 @@ class FolderSegDataset(_FileDataset):
     """Images and masks from two folders (paired by stem) or from a list file.
 
     A mask is one channel of class indices: greyscale, 1-bit or palette; 255 is unknown. RGB masks need
-    ``color_map``. Training data are checked when the dataset is built: every mask is there, has the size of its
-    image and one channel (headers only), and in sets of up to 200 masks every value is one of the classes; in larger
-    sets values are checked as masks are loaded. In test mode masks are not opened before the evaluation.
+    ``color_map``. Training data are checked when the dataset is built: every mask is there, has the size of
+    its image and one channel (headers only), and in sets of up to 200 masks every value is one of the
+    classes; in larger sets values are checked as masks are loaded. In test mode masks are not opened before
+    the evaluation.
 
     Args:
         images: folder of the images, also below ``data_root``.
         masks: folder of the masks.
         list_file: list of images, or of image and mask, in either published form.
         data_root: root of the folders and of the paths in the list.
-        classes: class names in the order of the indices, or the name of a dataset that mmseg knows ('voc', 'ade',
-            'cityscapes', ...), whose palette is then taken too.
+        classes: class names in the order of the indices, or the name of a dataset that mmseg knows ('voc',
+            'ade', 'cityscapes', ...), whose palette is then taken too.
         palette: colours of the classes; drawn where not given.
         subset: part of the sorted images, see :func:`.pairs.take_subset`.
         img_suffix: extension of the images of bare ids in a list; None tries the usual ones.
@@ -105,10 +116,14 @@ class FolderSegDataset(_FileDataset):
                  check: str | None = 'auto',
                  **kwargs: Any) -> None:
         if check not in ('auto', 'headers', 'full', None):
-            raise ConfigError(f"FolderSegDataset: check={check!r} is unknown; use 'auto', 'headers', 'full' or None.")
+            raise ConfigError(
+                f"FolderSegDataset: check={check!r} is unknown; use 'auto', 'headers', 'full' or None."
+            )
         if not masks and not list_file:
-            raise ConfigError('FolderSegDataset needs `masks` (a folder) or a `list_file` that names them; images '
-                              'without masks belong in UnlabeledDataset.')
+            raise ConfigError(
+                'FolderSegDataset needs `masks` (a folder) or a `list_file` that names them; images '
+                'without masks belong in UnlabeledDataset.'
+            )
         self.color_table = colour_table(color_map) if color_map is not None else None
         self.check = check
         files = dict(images=images, masks=masks, list_file=list_file, img_suffix=img_suffix,
@@ -120,9 +135,11 @@ class FolderSegDataset(_FileDataset):
         pairs = self._pairs()
         missing = [pair.image for pair in pairs if pair.mask is None]
         if missing:
-            raise DataError(f'{len(missing)} of {len(pairs)} images in {self.files["list_file"] or self.files["images"]}'
-                            f' have no mask (first: {missing[0]}); a mask has the stem of its image. Give images without '
-                            'masks to UnlabeledDataset.')
+            raise DataError(
+                f'{len(missing)} of {len(pairs)} images in {self.files["list_file"] or self.files["images"]}'
+                f' have no mask (first: {missing[0]}); a mask has the stem of its image. Give images without '
+                'masks to UnlabeledDataset.'
+            )
         level = {'auto': 'full' if len(pairs) <= 200 else 'headers'}.get(self.check, self.check)
         if self.test_mode and self.check == 'auto':
             level = 'exists'
@@ -139,10 +156,11 @@ class UnlabeledDataset(_FileDataset):
     """Images alone. No mask is made up, and none is opened.
 
     Args:
-        images, list_file, data_root, subset, img_suffix: as in :class:`FolderSegDataset`. In a list of two columns
-            the second is ignored.
-        diagnose: also hand out the hidden masks (second column, or ``masks``) as ``hidden_sem_seg``, for measuring
-            pseudo labels; the loss never sees them. The pipeline's ``LoadMask`` reads them only then.
+        images, list_file, data_root, subset, img_suffix: as in :class:`FolderSegDataset`. In a list of two
+            columns the second is ignored.
+        diagnose: also hand out the hidden masks (second column, or ``masks``) as ``hidden_sem_seg``, for
+            measuring pseudo labels; the loss never sees them. The pipeline's ``LoadMask`` reads them only
+            then.
         masks: folder of the hidden masks, used with ``diagnose`` only.
         extra_images: further folders of images.
     """
@@ -165,9 +183,14 @@ class UnlabeledDataset(_FileDataset):
         self.diagnose = diagnose
         self.extra_images = tuple(extra_images)
         hidden = diagnose
-        files = dict(images=images, masks=masks if hidden else None, list_file=list_file, img_suffix=img_suffix,
-                     seg_map_suffix=seg_map_suffix if hidden else None,
-                     mask_replace=mask_replace if hidden else None)
+        files = dict(
+            images=images,
+            masks=masks if hidden else None,
+            list_file=list_file,
+            img_suffix=img_suffix,
+            seg_map_suffix=seg_map_suffix if hidden else None,
+            mask_replace=mask_replace if hidden else None,
+        )
         super().__init__(files, subset, classes, palette, metainfo, data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -177,14 +200,18 @@ class UnlabeledDataset(_FileDataset):
             pairs += find_pairs(resolve(folder, self.root), None, None, None)
         if not self.diagnose:
             return [self._info(pair) for pair in pairs]
-        return [dict(self._info(pair), hidden_map_path=pair.mask, num_classes=self.num_classes) for pair in pairs]
+        return [
+            dict(self._info(pair), hidden_map_path=pair.mask, num_classes=self.num_classes) for pair in pairs
+        ]
 
 
 def _known_classes(name: str, palette: Sequence | None) -> tuple[Sequence[str], Sequence]:
     """Classes and palette of a dataset that mmseg knows by name."""
     if name not in [alias for aliases in dataset_aliases.values() for alias in aliases]:
-        raise ConfigError(f'dataset.classes={name!r} is no dataset that mmseg knows. {near(name, dataset_aliases)} Give '
-                          'a list of class names, or one of: ' + ', '.join(dataset_aliases) + '.')
+        raise ConfigError(
+            f'dataset.classes={name!r} is no dataset that mmseg knows. {near(name, dataset_aliases)} Give '
+            'a list of class names, or one of: ' + ', '.join(dataset_aliases) + '.'
+        )
     return get_classes(name), palette or get_palette(name)
 
 

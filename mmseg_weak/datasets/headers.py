@@ -1,4 +1,6 @@
-"""Look at image files cheaply: size, mode, EXIF turn and whether the end of the file is there, without decoding."""
+"""Look at image files cheaply: size, mode, EXIF turn and whether the end of the file is there, without
+decoding.
+"""
 import io
 from typing import NamedTuple
 
@@ -27,8 +29,8 @@ class FileInfo(NamedTuple):
 def is_complete(data: bytes) -> bool:
     """Whether a JPEG or PNG has its end marker; decoders fill a truncated file with grey and say nothing.
 
-    In a JPEG the last end-of-image marker must follow the last start-of-scan, so that the marker of an embedded
-    thumbnail does not count. Other formats are left to the decoder.
+    In a JPEG the last end-of-image marker must follow the last start-of-scan, so that the marker of an
+    embedded thumbnail does not count. Other formats are left to the decoder.
     """
     if data.startswith(_JPEG):
         return data.rfind(b'\xff\xd9') > data.rfind(b'\xff\xda')
@@ -47,11 +49,15 @@ def read_file(path: str, backend_args: dict | None = None) -> bytes:
     try:
         data = fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
-        raise MissingFileError(f'{path} does not exist; check the folder or the list file that names it.') from error
+        raise MissingFileError(
+            f'{path} does not exist; check the folder or the list file that names it.'
+        ) from error
     except IsADirectoryError as error:
         raise DataError(f'{path} is a folder, not an image file; remove it from the list.') from error
     if not is_complete(data):
-        raise DataError(f'{path} is truncated ({len(data)} bytes, no end marker); copy it again or leave it out.')
+        raise DataError(
+            f'{path} is truncated ({len(data)} bytes, no end marker); copy it again or leave it out.'
+        )
     return data
 
 
@@ -68,5 +74,7 @@ def read_header(path: str, backend_args: dict | None = None) -> FileInfo:
             orientation = image.getexif().get(_ORIENTATION, 1) if data.startswith(_JPEG) else 1
             return FileInfo(image.width, image.height, image.mode, int(orientation or 1))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f'{path} is not a readable image ({len(data)} bytes); save it again as JPEG or PNG, or leave '
-                        'it out.') from error
+        raise DataError(
+            f'{path} is not a readable image ({len(data)} bytes); save it again as JPEG or PNG, or leave '
+            'it out.'
+        ) from error

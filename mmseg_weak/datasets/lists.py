@@ -1,8 +1,9 @@
 """Read the list files in which split protocols are published.
 
-Two forms exist and both are read as they are: one entry a line (a bare id such as ``2007_000733``, or an image
-path), or ``image mask`` a line, separated by a space or a TAB (UniMatch, CPS on Cityscapes). Windows line ends, a
-missing last newline, blank lines and a byte order mark are harmless. Masks are only *named* here, never opened.
+Two forms exist and both are read as they are: one entry a line (a bare id such as ``2007_000733``, or an
+image path), or ``image mask`` a line, separated by a space or a TAB (UniMatch, CPS on Cityscapes). Windows
+line ends, a missing last newline, blank lines and a byte order mark are harmless. Masks are only *named*
+here, never opened.
 """
 import os.path as osp
 import re
@@ -32,12 +33,16 @@ def read_lines(path: str) -> list[str]:
         DataError: where it holds no entry.
     """
     if not fileio.exists(path):
-        raise MissingFileError(f'List file {path} does not exist; give the path of a text file with one image a line.')
+        raise MissingFileError(
+            f'List file {path} does not exist; give the path of a text file with one image a line.'
+        )
     text = fileio.get_text(path, encoding='utf-8-sig')
     lines = [line.strip(' \t\r') for line in text.replace('\r\n', '\n').replace('\r', '\n').split('\n')]
     lines = [line for line in lines if line]
     if not lines:
-        raise DataError(f'List file {path} is empty; it needs at least one line: an image, or an image and its mask.')
+        raise DataError(
+            f'List file {path} is empty; it needs at least one line: an image, or an image and its mask.'
+        )
     return lines
 
 
@@ -48,8 +53,9 @@ def _is_image(path: str) -> bool:
 def split_columns(line: str, exists: Callable[[str], bool]) -> tuple[str, str | None]:
     """Split a line into image and mask, also where paths contain spaces.
 
-    A TAB always separates. Otherwise every space at which both sides could be image files is a candidate; where
-    there are several, the one whose left side exists is taken; a line that exists as a whole is one image.
+    A TAB always separates. Otherwise every space at which both sides could be image files is a candidate;
+    where there are several, the one whose left side exists is taken; a line that exists as a whole is one
+    image.
 
     Args:
         line: one entry, stripped.
@@ -111,12 +117,12 @@ def read_pairs(path: str,
         path: the list file.
         data_root: folder to which the paths in the list are relative.
         images: folder of the images, for lists of bare ids.
-        masks: folder of the masks, for lists that name no mask. Without it (and without ``mask_replace``) entries of
-            one column have no mask.
+        masks: folder of the masks, for lists that name no mask. Without it (and without ``mask_replace``)
+            entries of one column have no mask.
         img_suffix: extension of the images of bare ids; None tries the usual ones.
         seg_map_suffix: extension (with any ending of the stem) of the masks of entries of one column.
-        mask_replace: pairs of strings ``(old, new)`` that turn an image path into its mask path, for lists of image
-            paths such as those of Cityscapes in U2PL.
+        mask_replace: pairs of strings ``(old, new)`` that turn an image path into its mask path, for lists
+            of image paths such as those of Cityscapes in U2PL.
 
     Returns:
         Pairs in the order of the file, paths joined with ``data_root``.
@@ -127,7 +133,11 @@ def read_pairs(path: str,
         image, mask = split_columns(line, lambda p: fileio.exists(_join(data_root, p)))
         full = _find(image, data_root, images, suffixes)
         if mask is not None:
-            mask = _join(data_root, mask) if _is_image(mask) else _join(masks or data_root, mask + seg_map_suffix)
+            mask = (
+                _join(data_root, mask)
+                if _is_image(mask)
+                else _join(masks or data_root, mask + seg_map_suffix)
+            )
         elif mask_replace:
             mask = image
             for old, new in mask_replace:

@@ -12,7 +12,9 @@ from .headers import read_file
 
 __all__ = ['RGB_HINT', 'check_values', 'colour_table', 'decode_image', 'decode_mask']
 
-RGB_HINT = 'a mask is one channel of class indices. Save class indices instead of colours; docs/data.md shows how.'
+RGB_HINT = (
+    'a mask is one channel of class indices. Save class indices instead of colours; docs/data.md shows how.'
+)
 _FLAGS = {False: cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, True: cv2.IMREAD_COLOR}
 
 
@@ -21,8 +23,8 @@ def decode_image(path: str, exif: bool = False, backend_args: dict | None = None
 
     Args:
         path: file to read through mmengine's file backends.
-        exif: whether to turn the image as its EXIF orientation says. Masks carry none, so images with masks are
-            read as stored by default.
+        exif: whether to turn the image as its EXIF orientation says. Masks carry none, so images with masks
+            are read as stored by default.
 
     Raises:
         DataError, MissingFileError: where the file is not a whole image.
@@ -30,8 +32,10 @@ def decode_image(path: str, exif: bool = False, backend_args: dict | None = None
     data = read_file(path, backend_args)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[exif])
     if image is None:
-        raise DataError(f'{path} is not a readable image ({len(data)} bytes); save it again as JPEG or PNG, or leave '
-                        'it out.')
+        raise DataError(
+            f'{path} is not a readable image ({len(data)} bytes); save it again as JPEG or PNG, or leave '
+            'it out.'
+        )
     return image
 
 
@@ -39,7 +43,8 @@ def colour_table(color_map: Mapping | Sequence) -> dict[int, int]:
     """Packed colour -> class index.
 
     Args:
-        color_map: a list of (r, g, b) in the order of the classes, or a mapping ``(r, g, b) or '#rrggbb' -> index``.
+        color_map: a list of (r, g, b) in the order of the classes, or a mapping ``(r, g, b) or '#rrggbb' ->
+            index``.
     """
     items = color_map.items() if isinstance(color_map, Mapping) else ((c, i) for i, c in enumerate(color_map))
     table = {}
@@ -59,25 +64,31 @@ def _from_colours(mask: np.ndarray, table: Mapping[int, int], path: str) -> np.n
     values, inverse = np.unique(packed, return_inverse=True)
     unknown = [int(v) for v in values if int(v) not in table]
     if unknown:
-        raise DataError(f'{path} has the colour #{unknown[0]:06x}, which is not in dataset.color_map; add it, or save '
-                        'the mask without smoothing.')
+        raise DataError(
+            f'{path} has the colour #{unknown[0]:06x}, which is not in dataset.color_map; add it, or save '
+            'the mask without smoothing.'
+        )
     return np.array([table[int(v)] for v in values], np.uint8)[inverse].reshape(packed.shape)
 
 
 def decode_mask(path: str,
                 color_table: Mapping[int, int] | None = None,
                 backend_args: dict | None = None) -> np.ndarray:
-    """Decode a mask as (H, W) uint8 class indices: greyscale, palette (its indices), 1 bit, or RGB with a table.
+    """Decode a mask as (H, W) uint8 class indices: greyscale, palette (its indices), 1 bit, or RGB with a
+    table.
 
     Raises:
-        DataError, MissingFileError: where the file is missing, truncated, or holds colours and no table was given.
+        DataError, MissingFileError: where the file is missing, truncated, or holds colours and no table was
+            given.
     """
     data = read_file(path, backend_args)
     try:
         with Image.open(io.BytesIO(data)) as image:
             mask = np.array(image)
     except Exception as error:
-        raise DataError(f'{path} is not a readable mask ({len(data)} bytes); save it again as PNG.') from error
+        raise DataError(
+            f'{path} is not a readable mask ({len(data)} bytes); save it again as PNG.'
+        ) from error
     if mask.ndim == 3 and mask.shape[2] == 2:
         mask = mask[..., 0]  # grey with alpha
     if mask.ndim == 3:
@@ -88,8 +99,10 @@ def decode_mask(path: str,
         return mask.astype(np.uint8)
     if mask.dtype != np.uint8:
         if mask.size and (mask.min() < 0 or mask.max() > 255):
-            raise DataError(f'{path} holds the value {int(mask.max())}; class indices must lie between 0 and 254, 255 '
-                            'means unknown. Save the mask as 8-bit PNG.')
+            raise DataError(
+                f'{path} holds the value {int(mask.max())}; class indices must lie between 0 and 254, 255 '
+                'means unknown. Save the mask as 8-bit PNG.'
+            )
         mask = mask.astype(np.uint8)
     return mask
 
@@ -112,5 +125,7 @@ def check_values(mask: np.ndarray, num_classes: int, path: str, ignore_index: in
     counts[ignore_index] = 0
     wrong = np.flatnonzero(counts)
     if len(wrong):
-        raise DataError(f'{path} holds the class index {int(wrong[0])}, but there are {num_classes} classes (0 to '
-                        f'{num_classes - 1}, {ignore_index} for unknown); mend the mask or the list of classes.')
+        raise DataError(
+            f'{path} holds the class index {int(wrong[0])}, but there are {num_classes} classes (0 to '
+            f'{num_classes - 1}, {ignore_index} for unknown); mend the mask or the list of classes.'
+        )

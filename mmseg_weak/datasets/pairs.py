@@ -43,8 +43,8 @@ def pair_folders(images: str, masks: str, seg_map_suffix: str | None = None) -> 
     Args:
         images: folder of the images.
         masks: folder of the masks.
-        seg_map_suffix: what follows the image's stem in the mask's name, for example ``'_gt.png'``; None finds out
-            which of the usual endings fits most images.
+        seg_map_suffix: what follows the image's stem in the mask's name, for example ``'_gt.png'``; None
+            finds out which of the usual endings fits most images.
 
     Returns:
         One pair per image; ``mask`` is None where there is none.
@@ -54,7 +54,9 @@ def pair_folders(images: str, masks: str, seg_map_suffix: str | None = None) -> 
     if seg_map_suffix is not None:
         known = {name.replace('\\', '/'): name for name in mask_names}
         hits = [known.get(stem + seg_map_suffix) for stem in image_stems]
-        return [Pair(osp.join(images, n), osp.join(masks, m) if m else None) for n, m in zip(image_names, hits)]
+        return [
+            Pair(osp.join(images, n), osp.join(masks, m) if m else None) for n, m in zip(image_names, hits)
+        ]
     by_stem: dict[str, str] = {}
     by_base: dict[str, str | None] = {}
     rank = {suffix: i for i, suffix in enumerate(MASK_SUFFIXES + IMAGE_SUFFIXES)}
@@ -67,7 +69,9 @@ def pair_folders(images: str, masks: str, seg_map_suffix: str | None = None) -> 
         by_base[base] = None if base in by_base else name  # None: ambiguous
     best: list[str | None] = []
     for ending in _STEM_ENDINGS:
-        hits = [by_stem.get(stem + ending) or by_base.get(osp.basename(stem) + ending) for stem in image_stems]
+        hits = [
+            by_stem.get(stem + ending) or by_base.get(osp.basename(stem) + ending) for stem in image_stems
+        ]
         if sum(h is not None for h in hits) > sum(h is not None for h in best):
             best = hits
     best = best or [None] * len(image_names)
@@ -81,9 +85,13 @@ def find_pairs(images: str | None,
                img_suffix: str | None = None,
                seg_map_suffix: str | None = None,
                mask_replace: Sequence[Sequence[str]] | None = None) -> list[Pair]:
-    """Pairs of a dataset from its list file or, without one, from its folders. See :func:`.lists.read_pairs`."""
+    """Pairs of a dataset from its list file or, without one, from its folders. See
+    :func:`.lists.read_pairs`.
+    """
     if list_file:
-        return read_pairs(list_file, data_root, images, masks, img_suffix, seg_map_suffix or '.png', mask_replace)
+        return read_pairs(
+            list_file, data_root, images, masks, img_suffix, seg_map_suffix or '.png', mask_replace
+        )
     if not images:
         raise ConfigError('A dataset of files needs `images` (a folder) or `list_file`; neither was given.')
     if masks:
@@ -96,9 +104,9 @@ def take_subset(items: list, subset: dict | Sequence[int] | None) -> list:
 
     Args:
         items: the sorted list.
-        subset: None for all; a sequence of indices; or a dict of one rule and, if wanted, ``complement=True`` for
-            everything else: ``every=8`` (the 1st, 9th, 17th, ...), ``first=20``, ``indices=[...]``, or
-            ``count=20, seed=0`` (a seeded draw).
+        subset: None for all; a sequence of indices; or a dict of one rule and, if wanted,
+            ``complement=True`` for everything else: ``every=8`` (the 1st, 9th, 17th, ...), ``first=20``,
+            ``indices=[...]``, or ``count=20, seed=0`` (a seeded draw).
 
     >>> take_subset(list('abcdef'), dict(every=4))
     ['a', 'e']
@@ -120,8 +128,10 @@ def take_subset(items: list, subset: dict | Sequence[int] | None) -> list:
         rng = np.random.Generator(np.random.PCG64(rule.get('seed', 0)))
         chosen = sorted(rng.permutation(len(items))[:rule['count']].tolist())
     else:
-        raise ConfigError(f'dataset.subset={given} is not understood; use one of every=K, first=N, indices=[...], '
-                          'count=N with seed=S, and complement=True for the rest.')
+        raise ConfigError(
+            f'dataset.subset={given} is not understood; use one of every=K, first=N, indices=[...], '
+            'count=N with seed=S, and complement=True for the rest.'
+        )
     outside = [i for i in chosen if not 0 <= i < len(items)]
     if outside:
         raise ConfigError(f'dataset.subset names image {outside[0]}, but there are {len(items)} (0 to '

@@ -1,8 +1,8 @@
 """Infinite, sharded samplers whose every choice is a function of (seed, position in the run).
 
-Nothing here keeps a random state. Position ``p`` of stream ``s`` lies in epoch ``e = p // n``, and the order of
-that epoch is a permutation drawn from ``(seed, s, e)``; so a run can be entered anywhere (``skip``), with any
-number of workers, and W ranks together see exactly what one rank with a W times larger batch sees.
+Nothing here keeps a random state. Position ``p`` of stream ``s`` lies in epoch ``e = p // n``, and the order
+of that epoch is a permutation drawn from ``(seed, s, e)``; so a run can be entered anywhere (``skip``), with
+any number of workers, and W ranks together see exactly what one rank with a W times larger batch sees.
 """
 import math
 from collections.abc import Iterator, Sequence
@@ -79,9 +79,11 @@ def source_lengths(dataset: Any) -> list[int]:
         return list(dataset.source_lengths)
     if hasattr(dataset, 'cumulative_sizes'):
         return np.diff([0, *dataset.cumulative_sizes]).tolist()
-    raise ConfigError(f'train_dataloader.sampler: MultiSourceSampler needs a dataset of several sources, but '
-                      f'{type(dataset).__name__} has neither source_lengths nor cumulative_sizes; use SemiDataset, '
-                      'or RunSampler for one source.')
+    raise ConfigError(
+        f'train_dataloader.sampler: MultiSourceSampler needs a dataset of several sources, but '
+        f'{type(dataset).__name__} has neither source_lengths nor cumulative_sizes; use SemiDataset, '
+        'or RunSampler for one source.'
+    )
 
 
 class _Endless(Sampler):
@@ -112,8 +114,8 @@ class _Endless(Sampler):
 class MultiSourceSampler(_Endless):
     """Fix how many images of each source stand in every batch, in the order of the sources.
 
-    The arguments up to ``seed`` are those of MMDetection's sampler of this name. The stream is endless: an epoch
-    of the labelled source ends when its permutation is used up, independently of the unlabelled one.
+    The arguments up to ``seed`` are those of MMDetection's sampler of this name. The stream is endless: an
+    epoch of the labelled source ends when its permutation is used up, independently of the unlabelled one.
 
     Args:
         dataset: concatenation of the sources, see :func:`source_lengths`.
@@ -121,8 +123,8 @@ class MultiSourceSampler(_Endless):
         source_ratio: share of each source in a batch, for example ``[1, 1]``.
         shuffle: whether each source is permuted anew in every epoch.
         seed: seed of the run; None draws one that all ranks share. May be set later (``sampler.seed = …``).
-        partner: whether the last half of the last source's part of a batch are CutMix partners of its first half:
-            ``None`` no; ``'other'`` photographs from a stream of their own, never the very same image;
+        partner: whether the last half of the last source's part of a batch are CutMix partners of its first
+            half: ``None`` no; ``'other'`` photographs from a stream of their own, never the very same image;
             ``'same_image'`` the same photographs again (with another draw seed, so another crop).
 
     Raises:
@@ -140,11 +142,14 @@ class MultiSourceSampler(_Endless):
         lengths = source_lengths(dataset)
         where = 'train_dataloader.sampler'
         if len(source_ratio) != len(lengths):
-            raise ConfigError(f'{where}.source_ratio has {len(source_ratio)} numbers ({list(source_ratio)}), but the '
-                              f'dataset has {len(lengths)} source(s); give one number per source.')
+            raise ConfigError(
+                f'{where}.source_ratio has {len(source_ratio)} numbers ({list(source_ratio)}), but the '
+                f'dataset has {len(lengths)} source(s); give one number per source.'
+            )
         if batch_size < 1 or min(source_ratio) <= 0:
-            raise ConfigError(f'{where}: batch_size={batch_size} and source_ratio={list(source_ratio)} must be '
-                              'positive.')
+            raise ConfigError(
+                f'{where}: batch_size={batch_size} and source_ratio={list(source_ratio)} must be positive.'
+            )
         if min(lengths) == 0:
             raise DataError(f'Source {lengths.index(0)} of the training dataset has no images; '
                             'check its folder or list file.')
@@ -158,8 +163,10 @@ class MultiSourceSampler(_Endless):
                               f'{counts} images per source; raise batch_size to at least '
                               f'{math.ceil(total / min(source_ratio))} so that every source gets one.')
         if partner and counts[-1] % 2:
-            raise ConfigError(f'{where}: partner={partner!r} splits the unlabelled part of a batch in two halves, but '
-                              f'it has {counts[-1]} images; make it even.')
+            raise ConfigError(
+                f'{where}: partner={partner!r} splits the unlabelled part of a batch in two halves, but '
+                f'it has {counts[-1]} images; make it even.'
+            )
         self.batch_size = batch_size
         self.source_ratio = list(source_ratio)
         self.partner = partner
@@ -181,7 +188,10 @@ class MultiSourceSampler(_Endless):
         for source, (stream, own, start) in enumerate(zip(self._streams, self.own, self.starts)):
             first = (number * self.world_size + self.rank) * own
             places = range(first, first + own)
-            out += [RunIndex(start + stream.index(self.seed, p), stream.draw_seed(self.seed, p), p) for p in places]
+            out += [
+                RunIndex(start + stream.index(self.seed, p), stream.draw_seed(self.seed, p), p)
+                for p in places
+            ]
             if self.partner and source == len(self.own) - 1:
                 out += [self._partner_of(p, start) for p in places]
         return out

@@ -42,7 +42,9 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 def _is_bad_file(error: Exception) -> bool:
-    """Whether an exception speaks of an unreadable file rather than of a bug (mmcv asserts on images it cannot decode)."""
+    """Whether an exception speaks of an unreadable file rather than of a bug (mmcv asserts on images it
+    cannot decode).
+    """
     if isinstance(error, (DataError, OSError)):
         return True
     return isinstance(error, AssertionError) and 'failed to load image' in str(error)
@@ -53,7 +55,9 @@ def _build(dataset: dict | Dataset) -> Dataset:
 
 
 class _Seeded(Dataset):
-    """One or several sources, read at a :class:`RunIndex`: seeded, and with a replacement for a broken file."""
+    """One or several sources, read at a :class:`RunIndex`: seeded, and with a replacement for a broken
+    file.
+    """
     tells_source = True
 
     def __init__(self, parts: Sequence[Dataset], names: Sequence[str]) -> None:
@@ -101,14 +105,22 @@ class _Seeded(Dataset):
 
     def _path(self, source: int, inner: int) -> str:
         part = self.parts[source]
-        return str(part.get_data_info(inner).get('img_path', inner)) if hasattr(part, 'get_data_info') else str(inner)
+        return (
+            str(part.get_data_info(inner).get('img_path', inner))
+            if hasattr(part, 'get_data_info')
+            else str(inner)
+        )
 
     def _report(self, path: str, source: str, error: Exception) -> None:
         self.num_skipped += 1
         if path not in self._reported:
             self._reported.add(path)
-            print_log(f'Skipped a broken file of the {source} images ({len(self._reported)} so far in this process): '
-                      f'{path}: {error} Another image takes its place.', logger='current', level=30)
+            print_log(
+                f'Skipped a broken file of the {source} images ({len(self._reported)} so far in this '
+                f'process): {path}: {error} Another image takes its place.',
+                logger='current',
+                level=30,
+            )
 
     def __getitem__(self, index: int) -> dict:
         source, inner = self.locate(index)
@@ -127,8 +139,10 @@ class _Seeded(Dataset):
                 broken.append(self._path(source, inner))
                 self._report(broken[-1], self.names[source], error)
                 if len(broken) > _MAX_REPLACEMENTS or length == 1:
-                    raise DataError(f'{len(broken)} image(s) in a row of the {self.names[source]} dataset cannot be '
-                                    f'read (first: {broken[0]}); last reason: {error}') from error
+                    raise DataError(
+                        f'{len(broken)} image(s) in a row of the {self.names[source]} dataset cannot be '
+                        f'read (first: {broken[0]}); last reason: {error}'
+                    ) from error
                 inner = int(others.integers(length))
         self._describe(sample, source, index, broken)
         return sample
@@ -147,7 +161,8 @@ class _Seeded(Dataset):
 class SeededDataset(_Seeded):
     """Wrap one dataset so that its augmentations depend on the sampler's position only.
 
-    Samples get no ``source``: they walk as in plain mmseg. A broken file is replaced by another one and reported.
+    Samples get no ``source``: they walk as in plain mmseg. A broken file is replaced by another one and
+    reported.
 
     Args:
         dataset: config or dataset.
@@ -162,14 +177,15 @@ class SeededDataset(_Seeded):
 class SemiDataset(_Seeded):
     """Labelled images first, then unlabelled ones; each sample says in its meta key ``source`` which it is.
 
-    ``source`` is ``'sup'`` or ``'unsup'``. Read at a :class:`RunIndex`, python's, numpy's and torch's generators are
-    seeded from its ``draw_seed`` and restored after. A file that cannot be read is skipped: its place is taken by
-    another image, drawn from the same seed, and the sample names it in the meta key ``broken_files``.
+    ``source`` is ``'sup'`` or ``'unsup'``. Read at a :class:`RunIndex`, python's, numpy's and torch's
+    generators are seeded from its ``draw_seed`` and restored after. A file that cannot be read is skipped:
+    its place is taken by another image, drawn from the same seed, and the sample names it in the meta key
+    ``broken_files``.
 
     Args:
         labeled: config or dataset of images with labels; its classes and palette are the dataset's.
-        unlabeled: config or dataset of images alone (``UnlabeledDataset``); None for a supervised run on the same
-            split.
+        unlabeled: config or dataset of images alone (``UnlabeledDataset``); None for a supervised run on the
+            same split.
 
     Raises:
         ConfigError: where the unlabelled source hands out masks.
@@ -180,11 +196,15 @@ class SemiDataset(_Seeded):
         super().__init__(parts, ['sup', 'unsup'][:len(parts)])
         for name, part in zip(('labeled', 'unlabeled'), parts):
             if len(part) == 0:
-                raise DataError(f'train_dataloader.dataset.{name} has no images; check its folder or list file.')
+                raise DataError(
+                    f'train_dataloader.dataset.{name} has no images; check its folder or list file.'
+                )
 
     def _describe(self, sample: dict, source: int, index: int, broken: Sequence[str]) -> None:
         if source == 1 and 'gt_sem_seg' in sample.get('data_samples', ()):
-            raise ConfigError('train_dataloader.dataset.unlabeled hands out masks '
-                              f'({type(self.parts[1]).__name__}); use UnlabeledDataset, or ToyWorldDataset with '
-                              "supervision=(), so that no label of these images can reach the training.")
+            raise ConfigError(
+                'train_dataloader.dataset.unlabeled hands out masks '
+                f'({type(self.parts[1]).__name__}); use UnlabeledDataset, or ToyWorldDataset with '
+                "supervision=(), so that no label of these images can reach the training."
+            )
         super()._describe(sample, source, index, broken)

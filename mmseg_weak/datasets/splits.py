@@ -1,7 +1,7 @@
 """Seeded, class-aware, nested partitions of a pool of images, and their verification.
 
-All partitions are prefixes of one order, so the 1/16 lies inside the 1/8 inside the 1/4. The order is a seeded
-shuffle in which images that bring a class not seen yet come first, rarest class first.
+All partitions are prefixes of one order, so the 1/16 lies inside the 1/8 inside the 1/4. The order is a
+seeded shuffle in which images that bring a class not seen yet come first, rarest class first.
 """
 import random
 from collections.abc import Sequence
@@ -11,7 +11,14 @@ import numpy as np
 
 from mmseg_weak.errors import ConfigError, DataError
 
-__all__ = ['Partition', 'class_aware_order', 'nested_partitions', 'partition_sizes', 'semivl_order', 'verify_partition']
+__all__ = [
+    'Partition',
+    'class_aware_order',
+    'nested_partitions',
+    'partition_sizes',
+    'semivl_order',
+    'verify_partition',
+]
 
 
 @dataclass
@@ -40,7 +47,9 @@ def partition_sizes(total: int, denominators: Sequence[int]) -> list[int]:
 
 
 def semivl_order(names: Sequence[str], seed: int = 0) -> list[str]:
-    """Order of the published ADE20K lists of SemiVL: sorted names, shuffled by python's ``random.Random(seed)``."""
+    """Order of the published ADE20K lists of SemiVL: sorted names, shuffled by python's
+    ``random.Random(seed)``.
+    """
     order = sorted(names)
     random.Random(seed).shuffle(order)
     return order
@@ -95,11 +104,15 @@ def nested_partitions(total: int,
     sizes = dict(zip(partition_sizes(total, denominators), (f'1_{k}' for k in denominators), strict=True))
     for count in counts:
         if not 1 <= count < total:
-            raise ConfigError(f'A split with {count} labelled images was asked for, but the pool has {total}; choose '
-                              f'between 1 and {total - 1}.')
+            raise ConfigError(
+                f'A split with {count} labelled images was asked for, but the pool has {total}; choose '
+                f'between 1 and {total - 1}.'
+            )
         sizes.setdefault(int(count), str(count))
     if not sizes:
-        raise ConfigError('No split was asked for; give denominators (16 for 1/16) or counts of labelled images.')
+        raise ConfigError(
+            'No split was asked for; give denominators (16 for 1/16) or counts of labelled images.'
+        )
     order = class_aware_order(presence, total, seed)
     seen = np.asarray(presence, bool) if presence is not None else np.zeros((total, 0), bool)
     made = []
@@ -110,7 +123,9 @@ def nested_partitions(total: int,
     return made
 
 
-def verify_partition(labeled: Sequence[str], unlabeled: Sequence[str], pool: Sequence[str] | None = None) -> None:
+def verify_partition(
+    labeled: Sequence[str], unlabeled: Sequence[str], pool: Sequence[str] | None = None
+) -> None:
     """Check that two lists divide a pool.
 
     Raises:
@@ -121,14 +136,20 @@ def verify_partition(labeled: Sequence[str], unlabeled: Sequence[str], pool: Seq
         if twice:
             seen: set[str] = set()
             first = next(item for item in items if item in seen or seen.add(item))
-            raise DataError(f'{twice} entries of the {name} list are repeated (first: {first}); list each image once.')
+            raise DataError(
+                f'{twice} entries of the {name} list are repeated (first: {first}); list each image once.'
+            )
     both = sorted(set(labeled) & set(unlabeled))
     if both:
-        raise DataError(f'{len(both)} images are in the labelled and in the unlabelled list (first: {both[0]}); remove '
-                        'them from one of the two.')
+        raise DataError(
+            f'{len(both)} images are in the labelled and in the unlabelled list (first: {both[0]}); remove '
+            'them from one of the two.'
+        )
     if pool is not None:
         union = set(labeled) | set(unlabeled)
         lacking, extra = sorted(set(pool) - union), sorted(union - set(pool))
         if lacking or extra:
-            raise DataError(f'The lists leave out {len(lacking)} and add {len(extra)} images of the pool (first: '
-                            f'{(lacking + extra)[0]}); labelled and unlabelled together must be the pool.')
+            raise DataError(
+                f'The lists leave out {len(lacking)} and add {len(extra)} images of the pool (first: '
+                f'{(lacking + extra)[0]}); labelled and unlabelled together must be the pool.'
+            )

@@ -33,7 +33,8 @@ class _Restricted(pickle.Unpickler):
 
 
 def safe_load_npy(path: str) -> Any:
-    """Load an array, or the dict that ``np.save`` pickled (``cls_labels*.npy``), without running code from the file.
+    """Load an array, or the dict that ``np.save`` pickled (``cls_labels*.npy``), without running code from
+    the file.
 
     Raises:
         DataError: where the file wants anything but arrays, strings, numbers and containers.
@@ -41,17 +42,23 @@ def safe_load_npy(path: str) -> Any:
     stream = io.BytesIO(_read(path))
     try:
         version = np.lib.format.read_magic(stream)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        reader = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         dtype = reader(stream)[2]
         if not dtype.hasobject:
             stream.seek(0)
             return np.load(stream, allow_pickle=False)
         array = _Restricted(stream, encoding='latin1').load()
     except pickle.UnpicklingError as error:
-        raise DataError(f'{path} was refused: its pickle asks for {error}, and only arrays, strings and numbers are '
-                        'loaded. Save the tags as JSON instead.') from error
+        raise DataError(
+            f'{path} was refused: its pickle asks for {error}, and only arrays, strings and numbers are '
+            'loaded. Save the tags as JSON instead.'
+        ) from error
     except Exception as error:
-        raise DataError(f'{path} is not a readable .npy file: {error}. Save the tags as JSON or CSV.') from error
+        raise DataError(
+            f'{path} is not a readable .npy file: {error}. Save the tags as JSON or CSV.'
+        ) from error
     return array.item() if getattr(array, 'shape', None) == () else array
 
 
@@ -74,8 +81,8 @@ def _cells(row: Sequence[str]) -> list[str]:
 def load_tag_file(path: str) -> dict[str, Any]:
     """Read a tag file as image name -> tags, the tags as the file gives them.
 
-    JSON: ``{"image": [tags]}``. CSV: ``image,tag,tag`` or ``image,"tag;tag"``, a header line is recognised. ``.npy``:
-    the usual ``cls_labels.npy`` dict of multi-hot vectors.
+    JSON: ``{"image": [tags]}``. CSV: ``image,tag,tag`` or ``image,"tag;tag"``, a header line is recognised.
+    ``.npy``: the usual ``cls_labels.npy`` dict of multi-hot vectors.
     """
     suffix = osp.splitext(path)[1].lower()
     if suffix == '.npy':
@@ -92,7 +99,9 @@ def load_tag_file(path: str) -> dict[str, Any]:
             rows = rows[1:]
         table = {row[0].strip(): _cells(row[1:]) for row in rows}
     else:
-        raise ConfigError(f'dataset.tags={path!r}: the ending {suffix!r} is unknown; use .json, .csv or .npy.')
+        raise ConfigError(
+            f'dataset.tags={path!r}: the ending {suffix!r} is unknown; use .json, .csv or .npy.'
+        )
     if not isinstance(table, Mapping) or not table:
         raise DataError(f'{path} holds no table of images and tags; give a mapping of image name to tags.')
     return dict(table)
@@ -104,9 +113,9 @@ class ImageLabelDataset(_FileDataset):
 
     Args:
         images: folder of the images.
-        tags: tag file (see :func:`load_tag_file`), or ``'folders'`` where each image lies in a folder named after
-            its class. Tags are class names or class indices; multi-hot vectors may cover the foreground classes or
-            all classes.
+        tags: tag file (see :func:`load_tag_file`), or ``'folders'`` where each image lies in a folder named
+            after its class. Tags are class names or class indices; multi-hot vectors may cover the
+            foreground classes or all classes.
         classes: all class names, the background's among them.
         background: index of the class that has no tag; None where every class is foreground.
         list_file, data_root, subset, img_suffix, palette: as in ``FolderSegDataset``.
@@ -128,11 +137,19 @@ class ImageLabelDataset(_FileDataset):
                  img_suffix: str | None = None,
                  **kwargs: Any) -> None:
         if not classes and not (metainfo or {}).get('classes'):
-            raise ConfigError('ImageLabelDataset: `classes` is missing; list all class names, the background first.')
+            raise ConfigError(
+                'ImageLabelDataset: `classes` is missing; list all class names, the background first.'
+            )
         self.tags = tags
         self.background = background
-        files = dict(images=images, masks=None, list_file=list_file, img_suffix=img_suffix, seg_map_suffix=None,
-                     mask_replace=None)
+        files = dict(
+            images=images,
+            masks=None,
+            list_file=list_file,
+            img_suffix=img_suffix,
+            seg_map_suffix=None,
+            mask_replace=None,
+        )
         super().__init__(files, subset, classes, palette, metainfo, data_root, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -156,8 +173,10 @@ class ImageLabelDataset(_FileDataset):
             if tags is None:
                 missing.append(pair.image)
         if missing:
-            raise DataError(f'{len(missing)} of {len(pairs)} images have no entry in {path} (first: {missing[0]}); '
-                            'add their tags, or leave them out with a list_file.')
+            raise DataError(
+                f'{len(missing)} of {len(pairs)} images have no entry in {path} (first: {missing[0]}); '
+                'add their tags, or leave them out with a list_file.'
+            )
         return found
 
     def _multi_hot(self, tags: Any, image: str) -> np.ndarray:
@@ -169,8 +188,11 @@ class ImageLabelDataset(_FileDataset):
                 return label if self.background is None else np.delete(label, self.background)
             if self.background is not None and tags.shape == (total - 1, ):
                 return (tags > 0).astype(np.uint8)
-            raise DataError(f'The tags of {image} have shape {tags.shape}; {total} classes need a vector of {total}' +
-                            ('' if self.background is None else f' or {total - 1} (foreground only)') + ' numbers.')
+            raise DataError(
+                f'The tags of {image} have shape {tags.shape}; {total} classes need a vector of {total}'
+                + ('' if self.background is None else f' or {total - 1} (foreground only)')
+                + ' numbers.'
+            )
         for tag in [tags] if isinstance(tags, (str, int)) else tags:
             label[self._index(tag, classes, image)] = 1
         return label if self.background is None else np.delete(label, self.background)
@@ -181,8 +203,10 @@ class ImageLabelDataset(_FileDataset):
             return classes.index(tag)
         number = tag if isinstance(tag, (int, np.integer)) else (int(tag) if str(tag).isdigit() else None)
         if number is None:
-            raise DataError(f'{image} has the tag {tag!r}, which is no class. {near(str(tag), classes)} Known are '
-                            f'{len(classes)} classes, first {", ".join(classes[:5])}.')
+            raise DataError(
+                f'{image} has the tag {tag!r}, which is no class. {near(str(tag), classes)} Known are '
+                f'{len(classes)} classes, first {", ".join(classes[:5])}.'
+            )
         if not 0 <= number < len(classes):
             raise DataError(f'{image} has the tag {number}, but there are {len(classes)} classes (0 to '
                             f'{len(classes) - 1}).')

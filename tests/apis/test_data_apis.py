@@ -2,6 +2,7 @@
 import cv2
 import numpy as np
 import pytest
+
 from mmseg_weak.apis.check_data import check_data, format_findings
 from mmseg_weak.apis.split import make_split
 from mmseg_weak.datasets import FolderSegDataset, UnlabeledDataset
@@ -54,7 +55,9 @@ def test_every_kind_of_fault_is_listed_at_once(root):
     assert sorted(kinds(report)) == sorted([
         ('broken', True), ('rgb_mask', True), ('size', True), ('values', True), ('no_mask', False),
         ('unused_mask', False), ('broken', False)])
-    assert [fatal for _, fatal in kinds(report)] == sorted((fatal for _, fatal in kinds(report)), reverse=True)
+    assert [fatal for _, fatal in kinds(report)] == sorted(
+        (fatal for _, fatal in kinds(report)), reverse=True
+    )
     text = format_findings(report)
     assert '1 of 7 masks are RGB' in text
     assert '2.png holds the class index 99, but there are 3 classes' in text

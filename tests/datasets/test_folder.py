@@ -22,11 +22,20 @@ def rgb(root, name, colour=(255, 0, 0), size=(20, 24)):
 
 
 def test_pairs_by_stem_below_folders_and_with_an_ending(tmp_path):
-    for name in ('images/x/1.jpg', 'images/x/2.jpg', 'masks/x/1_mask.png', 'masks/x/2_mask.png', 'masks/x/3_mask.png'):
+    for name in (
+        'images/x/1.jpg',
+        'images/x/2.jpg',
+        'masks/x/1_mask.png',
+        'masks/x/2_mask.png',
+        'masks/x/3_mask.png',
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b'')
     pairs = pair_folders(str(tmp_path / 'images'), str(tmp_path / 'masks'))
-    assert [(p.image[-7:], p.mask[-12:]) for p in pairs] == [('x/1.jpg', 'x/1_mask.png'), ('x/2.jpg', 'x/2_mask.png')]
+    assert [(p.image[-7:], p.mask[-12:]) for p in pairs] == [
+        ('x/1.jpg', 'x/1_mask.png'),
+        ('x/2.jpg', 'x/2_mask.png'),
+    ]
 
 
 def test_a_palette_mask_gives_its_indices(make_folders):
@@ -47,8 +56,9 @@ def test_rgb_masks_are_refused_with_the_remedy(make_folders):
     with pytest.raises(DataError) as error:
         folder(root)
     assert str(error.value) == (
-        f'2 of 5 masks are RGB (first: {root}/masks/01.png); a mask is one channel of class indices. Save class '
-        'indices instead of colours; docs/data.md shows how.')
+        f'2 of 5 masks are RGB (first: {root}/masks/01.png); a mask is one channel of class indices. Save '
+        'class indices instead of colours; docs/data.md shows how.'
+    )
 
 
 def test_rgb_masks_are_read_with_a_colour_map(make_folders):
@@ -80,8 +90,11 @@ def test_masks_of_a_list_that_are_not_there_are_counted(make_folders):
 def test_another_size_is_refused(make_folders):
     root = make_folders(3)
     cv2.imwrite(str(root / 'masks' / '01.png'), np.zeros((10, 12), np.uint8))
-    with pytest.raises(DataError, match=r'1 of 3 masks differ in size from their image \(first: .*01\.png\): 12x10 '
-                       r'where its image .*01\.jpg has 24x20'):
+    with pytest.raises(
+        DataError,
+        match=r'1 of 3 masks differ in size from their image \(first: .*01\.png\): 12x10 '
+        r'where its image .*01\.jpg has 24x20',
+    ):
         folder(root)
 
 
@@ -146,7 +159,10 @@ def test_an_exif_turn_moves_neither_image_nor_mask(make_folders):
     sample = folder(root)[0]
     assert sample['inputs'].shape[1:] == sample['data_samples'].gt_sem_seg.shape == (20, 24)
     turned = [dict(type='LoadImage', exif=True), dict(type='PackSemiInputs')]
-    assert UnlabeledDataset(images='images', data_root=str(root), pipeline=turned)[0]['inputs'].shape[1:] == (24, 20)
+    assert UnlabeledDataset(images='images', data_root=str(root), pipeline=turned)[0]['inputs'].shape[1:] == (
+        24,
+        20,
+    )
 
 
 @pytest.mark.parametrize('rule, expected', [
@@ -159,7 +175,10 @@ def test_subsets(rule, expected):
 
 def test_a_seeded_subset_and_its_complement_divide_the_images():
     rule = dict(count=3, seed=1)
-    chosen, rest = take_subset(list(range(8)), rule), take_subset(list(range(8)), {**rule, 'complement': True})
+    chosen, rest = (
+        take_subset(list(range(8)), rule),
+        take_subset(list(range(8)), {**rule, 'complement': True}),
+    )
     assert sorted(chosen + rest) == list(range(8))
     assert len(chosen) == 3
 
@@ -172,5 +191,7 @@ def test_an_unknown_subset_rule_is_named():
 def test_classes_by_dataset_name(make_folders):
     dataset = folder(make_folders(1), classes='voc')
     assert len(dataset.metainfo['classes']) == len(dataset.metainfo['palette']) == 21
-    with pytest.raises(ConfigError, match="classes='cityscape' is no dataset that mmseg knows. Did you mean cityscapes"):
+    with pytest.raises(
+        ConfigError, match=r"classes='cityscape' is no dataset that mmseg knows\. Did you mean cityscapes"
+    ):
         folder(make_folders(1), classes='cityscape')

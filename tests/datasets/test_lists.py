@@ -43,7 +43,9 @@ def test_image_paths_with_a_derived_mask(tmp_path):
     line = 'leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png'
     pairs = read_pairs(write(tmp_path, line), str(tmp_path), mask_replace=[
         ('leftImg8bit/', 'gtFine/'), ('_leftImg8bit.png', '_gtFine_labelTrainIds.png')])
-    assert relative(pairs, tmp_path) == [(line, 'gtFine/train/aachen/aachen_000000_000019_gtFine_labelTrainIds.png')]
+    assert relative(pairs, tmp_path) == [
+        (line, 'gtFine/train/aachen/aachen_000000_000019_gtFine_labelTrainIds.png')
+    ]
 
 
 def test_one_column_of_images_has_no_mask(tmp_path):

@@ -94,7 +94,9 @@ def test_partner_other_is_never_the_same_image():
 
 
 def test_partner_same_image_is_the_same_with_other_draws():
-    sampler = MultiSourceSampler(Sources(2, 7), batch_size=6, source_ratio=[1, 2], seed=0, partner='same_image')
+    sampler = MultiSourceSampler(
+        Sources(2, 7), batch_size=6, source_ratio=[1, 2], seed=0, partner='same_image'
+    )
     for number in range(20):
         batch = sampler.batch(number)
         assert [int(i) for i in batch[2:4]] == [int(i) for i in batch[4:6]]
@@ -112,8 +114,10 @@ def test_iters_per_epoch_counts_own_unlabelled(monkeypatch):
 def test_batch_of_two_at_three_to_one_is_refused_with_the_remedy():
     with pytest.raises(ConfigError) as error:
         MultiSourceSampler(Sources(4, 9), batch_size=2, source_ratio=[3, 1], seed=0)
-    assert str(error.value) == ('train_dataloader.sampler: batch_size=2 at source_ratio=[3, 1] gives [2, 0] images per '
-                                'source; raise batch_size to at least 4 so that every source gets one.')
+    assert str(error.value) == (
+        'train_dataloader.sampler: batch_size=2 at source_ratio=[3, 1] gives [2, 0] images per '
+        'source; raise batch_size to at least 4 so that every source gets one.'
+    )
 
 
 @pytest.mark.parametrize('arguments, words', [

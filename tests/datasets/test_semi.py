@@ -29,7 +29,9 @@ def build(root, pipeline, diagnose=False):
 
 def batches(dataset, workers, count=5):
     sampler = MultiSourceSampler(dataset, batch_size=3, source_ratio=[1, 2], seed=4)
-    loader = DataLoader(dataset, batch_size=3, sampler=sampler, num_workers=workers, collate_fn=pseudo_collate)
+    loader = DataLoader(
+        dataset, batch_size=3, sampler=sampler, num_workers=workers, collate_fn=pseudo_collate
+    )
     return [batch for batch, _ in zip(loader, range(count), strict=False)]
 
 
@@ -139,7 +141,10 @@ def test_an_unlabelled_source_with_masks_is_refused(make_folders, pipeline):
 
 def test_seeded_dataset_names_no_source(make_folders, pipeline):
     root = make_folders(4)
-    dataset = SeededDataset(FolderSegDataset(images=str(root / 'images'), masks=str(root / 'masks'), classes=CLASSES,
-                                             pipeline=pipeline))
+    dataset = SeededDataset(
+        FolderSegDataset(
+            images=str(root / 'images'), masks=str(root / 'masks'), classes=CLASSES, pipeline=pipeline
+        )
+    )
     assert 'source' not in dataset[0]['data_samples']
     assert dataset.metainfo['classes'] == CLASSES

@@ -1,8 +1,14 @@
 """Partitions: nested, covering, counted as published, verified."""
 import numpy as np
 import pytest
-from mmseg_weak.datasets.splits import (class_aware_order, nested_partitions, partition_sizes, semivl_order,
-                                        verify_partition)
+
+from mmseg_weak.datasets.splits import (
+    class_aware_order,
+    nested_partitions,
+    partition_sizes,
+    semivl_order,
+    verify_partition,
+)
 from mmseg_weak.errors import ConfigError, DataError
 
 
@@ -56,7 +62,9 @@ def test_faults_are_named(lists, words):
 
 
 def test_impossible_sizes_are_refused():
-    with pytest.raises(ConfigError, match='A split with 10 labelled images was asked for, but the pool has 10'):
+    with pytest.raises(
+        ConfigError, match='A split with 10 labelled images was asked for, but the pool has 10'
+    ):
         nested_partitions(10, counts=[10])
     with pytest.raises(ConfigError, match='No split was asked for'):
         nested_partitions(10)

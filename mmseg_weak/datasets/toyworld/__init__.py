@@ -1,4 +1,6 @@
-"""ToyWorld: a small world to learn from, drawn from a seed. It is the demo and the lift table, never a benchmark."""
+"""ToyWorld: a small world to learn from, drawn from a seed. It is the demo and the lift table, never a
+benchmark.
+"""
 from .backend import ToyWorldBackend, scene_uri
 from .dataset import SUPERVISION, ToyWorldDataset
 from .scene import Scene, draw_scene

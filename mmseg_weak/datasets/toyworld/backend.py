@@ -1,7 +1,8 @@
-"""Addresses of ToyWorld images, so that a report or a prediction can open one by its ``img_path`` like a file.
+"""Addresses of ToyWorld images, so that a report or a prediction can open one by its ``img_path`` like a
+file.
 
-``toyworld://0-128/train/00012.png`` is image 12 of the training split of seed 0 at 128 pixels; ``…/00012_mask.png``
-its mask and ``…/00012_dusk.png`` its domain-shifted twin.
+``toyworld://0-128/train/00012.png`` is image 12 of the training split of seed 0 at 128 pixels;
+``…/00012_mask.png`` its mask and ``…/00012_dusk.png`` its domain-shifted twin.
 """
 import re
 
@@ -35,7 +36,9 @@ class ToyWorldBackend(BaseStorageBackend):
         """
         found = _ADDRESS.match(str(filepath))
         if not found:
-            raise MissingFileError(f'{filepath} is no ToyWorld address; they look like {scene_uri(0, "train", 12, 128)}.')
+            raise MissingFileError(
+                f'{filepath} is no ToyWorld address; they look like {scene_uri(0, "train", 12, 128)}.'
+            )
         seed, size, split, number, ending = found.groups()
         scene = draw_scene(int(size), int(seed), SPLIT_KEYS[split], int(number))
         image = scene.mask if ending == '_mask' else scene.render(twin=ending == '_dusk')

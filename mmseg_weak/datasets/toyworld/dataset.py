@@ -33,11 +33,15 @@ _KINDS: dict[str, Callable[[Scene], dict]] = {
     'scribbles': lambda scene: dict(gt_seg_map=senses.scribbles(scene)),
     'boxes': _boxes,
     'caption': lambda scene: dict(caption=senses.captions(scene)),
-    'amodal': lambda scene: dict(gt_amodal_masks=senses.amodal_masks(scene), gt_depth_order=senses.depth_order(scene)),
+    'amodal': lambda scene: dict(
+        gt_amodal_masks=senses.amodal_masks(scene), gt_depth_order=senses.depth_order(scene)
+    ),
     'twin': lambda scene: dict(twin_img=scene.render(twin=True)),
     'modalities': lambda scene: dict(modalities=senses.modalities(scene)),
-    **{name: (lambda scene, name=name: dict(modalities=senses.modalities(scene, (name, ))))
-       for name in senses.MODALITIES},
+    **{
+        name: (lambda scene, name=name: dict(modalities=senses.modalities(scene, (name,))))
+        for name in senses.MODALITIES
+    },
 }
 SUPERVISION = (*_KINDS, 'episode')
 
@@ -46,19 +50,19 @@ SUPERVISION = (*_KINDS, 'episode')
 class ToyWorldDataset(BaseSegDataset):
     """Textured objects of seven shape-and-texture classes over cluttered ground; nothing is downloaded.
 
-    An image is a function of (seed, split, index) alone: the same in every process, on every platform, at any worker
-    count. Steps of the pipeline that load files are left out, since images are drawn; so one pipeline serves
-    ToyWorld and files, and an exported model keeps its loading step.
+    An image is a function of (seed, split, index) alone: the same in every process, on every platform, at
+    any worker count. Steps of the pipeline that load files are left out, since images are drawn; so one
+    pipeline serves ToyWorld and files, and an exported model keeps its loading step.
 
     Args:
         num_images: how many images the split has.
         split: 'train', 'val' or 'test'; their images never coincide.
         seed: seed of the world.
         size: side of the square images in pixels.
-        supervision: what to hand out, any of 'mask', 'points', 'scribbles' (the last two instead of 'mask'), 'tags',
-            'boxes', 'caption', 'amodal' (whole objects and their depth order), 'depth', 'infrared', 'events',
-            'tone', 'modalities' (all four), 'twin' (the scene in the other domain), 'episode'. ``()`` gives images
-            alone, for the unlabelled branch.
+        supervision: what to hand out, any of 'mask', 'points', 'scribbles' (the last two instead of 'mask'),
+            'tags', 'boxes', 'caption', 'amodal' (whole objects and their depth order), 'depth', 'infrared',
+            'events', 'tone', 'modalities' (all four), 'twin' (the scene in the other domain), 'episode'.
+            ``()`` gives images alone, for the unlabelled branch.
         domain: 'day', or 'dusk' for the shifted twin of every image in place of the image.
         diagnose: hand the dense mask out as the hidden map, for measuring pseudo labels only.
         subset: part of the images, for example ``dict(first=8)`` and ``dict(first=8, complement=True)``, see
@@ -87,18 +91,24 @@ class ToyWorldDataset(BaseSegDataset):
         supervision = (supervision, ) if isinstance(supervision, str) else tuple(supervision)
         for kind in supervision:
             if kind not in SUPERVISION:
-                raise ConfigError(f'ToyWorldDataset: supervision={kind!r} is unknown. {near(kind, SUPERVISION)} '
-                                  f'Known: {", ".join(SUPERVISION)}.')
+                raise ConfigError(
+                    f'ToyWorldDataset: supervision={kind!r} is unknown. {near(kind, SUPERVISION)} '
+                    f'Known: {", ".join(SUPERVISION)}.'
+                )
         if split not in SPLITS:
             raise ConfigError(f'ToyWorldDataset: split={split!r} is unknown; use {", ".join(SPLITS)}.')
         if domain not in ('day', 'dusk'):
             raise ConfigError(f"ToyWorldDataset: domain={domain!r} is unknown; use 'day' or 'dusk'.")
         if num_images < 1 or size < 16:
-            raise ConfigError(f'ToyWorldDataset: num_images={num_images} and size={size} are too small; use at least '
-                              '1 image of 16 pixels.')
+            raise ConfigError(
+                f'ToyWorldDataset: num_images={num_images} and size={size} are too small; use at least '
+                '1 image of 16 pixels.'
+            )
         if sum(kind in ('mask', 'points', 'scribbles', 'episode') for kind in supervision) > 1:
-            raise ConfigError(f"ToyWorldDataset: supervision={supervision} asks for more than one of 'mask', 'points', "
-                              "'scribbles' and 'episode'; each of them fills gt_sem_seg.")
+            raise ConfigError(
+                f"ToyWorldDataset: supervision={supervision} asks for more than one of 'mask', 'points', "
+                "'scribbles' and 'episode'; each of them fills gt_sem_seg."
+            )
         self.num_images, self.split, self.seed, self.size = num_images, split, seed, size
         self.supervision, self.domain, self.diagnose = supervision, domain, diagnose
         self.subset, self.shots = subset, shots
@@ -110,8 +120,16 @@ class ToyWorldDataset(BaseSegDataset):
     def load_data_list(self) -> list[dict]:
         """Name the scenes; nothing is drawn yet."""
         numbers = take_subset(list(range(self.num_images)), self.subset)
-        return [dict(img_path=self._uri(number), scene=number, label_map=None, reduce_zero_label=False, seg_fields=[])
-                for number in numbers]
+        return [
+            dict(
+                img_path=self._uri(number),
+                scene=number,
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for number in numbers
+        ]
 
     def _uri(self, number: int) -> str:
         return scene_uri(self.seed, self.split, number, self.size, self.domain == 'dusk')
@@ -157,7 +175,9 @@ class ToyWorldDataset(BaseSegDataset):
             if senses.tags(scene)[label - 1]:
                 images.append(scene.render(twin=self.domain == 'dusk'))
                 masks.append((scene.mask == label).astype(np.uint8))
-        return dict(gt_seg_map=(query.mask == label).astype(np.uint8), support=(images, masks), episode_class=label)
+        return dict(
+            gt_seg_map=(query.mask == label).astype(np.uint8), support=(images, masks), episode_class=label
+        )
 
 
 def _name(step: dict) -> str:

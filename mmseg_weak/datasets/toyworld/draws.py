@@ -1,8 +1,8 @@
 """Random numbers that are the same in every process, on every platform and in every numpy release.
 
-numpy guarantees the raw bits of its bit generators, not the numbers that ``Generator`` makes of them; and sines and
-exponentials differ in their last bit between CPUs. So ToyWorld turns raw bits into numbers itself and uses only
-element-wise additions, multiplications, divisions, comparisons and tables of rounded values.
+numpy guarantees the raw bits of its bit generators, not the numbers that ``Generator`` makes of them; and
+sines and exponentials differ in their last bit between CPUs. So ToyWorld turns raw bits into numbers itself
+and uses only element-wise additions, multiplications, divisions, comparisons and tables of rounded values.
 """
 import math
 from collections.abc import Sequence

@@ -6,8 +6,16 @@ from .draws import TURNS, Draws
 __all__ = ['BACKGROUNDS', 'CLASSES', 'KINDS', 'PALETTE', 'Layout', 'Thing', 'draw_layout']
 
 CLASSES = ('background', 'ball', 'drum', 'box', 'crate', 'tent', 'kite', 'star')
-PALETTE = ((0, 0, 0), (230, 60, 50), (250, 170, 40), (70, 130, 230), (60, 200, 220), (80, 190, 90), (190, 90, 220),
-           (240, 220, 70))
+PALETTE = (
+    (0, 0, 0),
+    (230, 60, 50),
+    (250, 170, 40),
+    (70, 130, 230),
+    (60, 200, 220),
+    (80, 190, 90),
+    (190, 90, 220),
+    (240, 220, 70),
+)
 # Every shape comes with two textures and every texture on two or three shapes: neither alone names a class.
 KINDS = {1: ('disc', 'stripes'), 2: ('disc', 'dots'), 3: ('square', 'stripes'), 4: ('square', 'checks'),
          5: ('triangle', 'checks'), 6: ('triangle', 'dots'), 7: ('cross', 'stripes')}
@@ -16,8 +24,15 @@ BACKGROUNDS = ('meadow', 'water', 'tiles', 'sand')
 _LIKED = {0: (1, 4), 1: (2, 6), 2: (3, 5), 3: (7, 1)}
 _LIKING = 0.5
 # A colour that most of a class's objects lean to; clutter leans to any of them. A hint, never enough.
-_TINTS = {1: (196, 92, 84), 2: (196, 150, 70), 3: (84, 112, 190), 4: (78, 170, 180), 5: (96, 168, 92), 6: (164, 92, 180),
-          7: (190, 178, 84)}
+_TINTS = {
+    1: (196, 92, 84),
+    2: (196, 150, 70),
+    3: (84, 112, 190),
+    4: (78, 170, 180),
+    5: (96, 168, 92),
+    6: (164, 92, 180),
+    7: (190, 178, 84),
+}
 _TINTED = 0.7
 SHAPES = ('disc', 'square', 'triangle', 'cross')
 TEXTURES = ('stripes', 'dots', 'checks')
@@ -78,9 +93,22 @@ def _thing(draws: Draws, size: int, label: int, shape: str, texture: str, small:
     tinted = draws.chance(_TINTED)
     tint = _TINTS[label or draws.integer(1, len(CLASSES))]
     light, dark = _colours(draws, draws.uniform(80, 140), tint if tinted else None)
-    return Thing(label, shape, texture, draws.uniform(0.05, 0.95) * size, draws.uniform(0.05, 0.95) * size, radius,
-                 draws.uniform(0.8, 1.25), draws.integer(0, TURNS), draws.integer(0, TURNS),
-                 draws.uniform(0.05, 0.085) * size, tuple(draws.unit(2)), light, dark, draws.uniform(1., 9.))
+    return Thing(
+        label,
+        shape,
+        texture,
+        draws.uniform(0.05, 0.95) * size,
+        draws.uniform(0.05, 0.95) * size,
+        radius,
+        draws.uniform(0.8, 1.25),
+        draws.integer(0, TURNS),
+        draws.integer(0, TURNS),
+        draws.uniform(0.05, 0.085) * size,
+        tuple(draws.unit(2)),
+        light,
+        dark,
+        draws.uniform(1.0, 9.0),
+    )
 
 
 def draw_layout(size: int, *key: int) -> Layout:
@@ -107,4 +135,6 @@ def draw_layout(size: int, *key: int) -> Layout:
         label = draws.pick(_LIKED[background]) if liked else draws.integer(1, len(CLASSES))
         objects.append(_thing(draws, size, label, *KINDS[label], small=False))
     objects.sort(key=lambda thing: -thing.distance)
-    return Layout(size, tuple(key), background, ground, ground_turn, ground_period, light, (*clutter, *objects))
+    return Layout(
+        size, tuple(key), background, ground, ground_turn, ground_period, light, (*clutter, *objects)
+    )

@@ -1,4 +1,6 @@
-"""Render a ToyWorld layout: image, class mask, objects, and the other things one can sense of the same scene."""
+"""Render a ToyWorld layout: image, class mask, objects, and the other things one can sense of the same
+scene.
+"""
 from functools import cached_property
 from typing import NamedTuple
 
@@ -123,8 +125,14 @@ class Scene:
         axis = np.arange(size, dtype=np.float32)
         dy, dx = axis[:, None], axis[None, :]
         kind = ('dots', 'stripes', 'checks', 'plain')[layout.background]
-        pattern = _texture(kind, dx + cloud * np.float32(0.06 * size), dy, layout.ground_turn, layout.ground_period,
-                           (0., 0.))
+        pattern = _texture(
+            kind,
+            dx + cloud * np.float32(0.06 * size),
+            dy,
+            layout.ground_turn,
+            layout.ground_period,
+            (0.0, 0.0),
+        )
         tone = cloud * np.float32(0.45) + fine * np.float32(0.55)
         return tone if pattern is None else tone * np.float32(0.55) + pattern * np.float32(0.45)
 
@@ -134,7 +142,7 @@ class Scene:
         Args:
             twin: draw the same scene in the other domain: dusk light, other colours, haze and coarser noise.
         """
-        layout, size = self.layout, self.layout.size
+        layout = self.layout
         draws = Draws(*layout.key, 3 if twin else 2)
         tone = self._ground(draws)
         light, dark = layout.ground
@@ -142,7 +150,9 @@ class Scene:
         for thing, patch in zip(layout.things, self._patches, strict=True):
             if patch is None:
                 continue
-            pattern = _texture(thing.texture, patch.dx, patch.dy, thing.texture_turn, thing.period, thing.phase)
+            pattern = _texture(
+                thing.texture, patch.dx, patch.dy, thing.texture_turn, thing.period, thing.phase
+            )
             for plane, a, d in zip(planes, thing.light, thing.dark, strict=True):
                 window = plane[patch.rows, patch.columns]
                 if pattern is None:

@@ -1,4 +1,5 @@
-"""Other supervision of a ToyWorld scene: points, scribbles, boxes, captions, hidden parts, depth and further senses.
+"""Other supervision of a ToyWorld scene: points, scribbles, boxes, captions, hidden parts, depth and further
+senses.
 
 Everything is a function of the scene alone; nothing is drawn unless one of these functions is called.
 """
@@ -10,8 +11,17 @@ from .draws import Draws
 from .layout import BACKGROUNDS, CLASSES
 from .scene import Scene
 
-__all__ = ['MODALITIES', 'amodal_masks', 'boxes', 'captions', 'depth_order', 'modalities', 'points', 'scribbles',
-           'tags']
+__all__ = [
+    'MODALITIES',
+    'amodal_masks',
+    'boxes',
+    'captions',
+    'depth_order',
+    'modalities',
+    'points',
+    'scribbles',
+    'tags',
+]
 
 UNKNOWN = 255
 MIN_VISIBLE_PX = 24
@@ -41,7 +51,9 @@ def tags(scene: Scene) -> np.ndarray:
 
 
 def boxes(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes around the visible part of each object: (n, 4) float32 x1, y1, x2, y2 (exclusive) and (n,) int64 classes."""
+    """Boxes around the visible part of each object: (n, 4) float32 x1, y1, x2, y2 (exclusive) and (n,) int64
+    classes.
+    """
     found, labels = [], []
     for number in _seen(scene):
         ys, xs = np.nonzero(scene.instances == number)
@@ -89,7 +101,9 @@ def scribbles(scene: Scene, strokes: int = 2) -> np.ndarray:
 
 
 def amodal_masks(scene: Scene) -> np.ndarray:
-    """(n, H, W) uint8: the whole of each visible object, its occluded part included, in the order of ``boxes``."""
+    """(n, H, W) uint8: the whole of each visible object, its occluded part included, in the order of
+    ``boxes``.
+    """
     size = scene.layout.size
     out = np.zeros((len(_seen(scene)), size, size), np.uint8)
     for row, number in enumerate(_seen(scene)):
@@ -132,9 +146,9 @@ def modalities(scene: Scene, names: tuple[str, ...] = MODALITIES) -> dict[str, n
     """Further senses of the scene.
 
     Returns:
-        ``depth`` (H, W) float32 in metres, 0 where the sensor saw nothing; ``infrared`` (H, W) float32 in [0, 1];
-        ``events`` (H, W, 2) float32 counts of brighter and darker changes while the objects move; ``tone``
-        (16, 32) float32, a spectrogram in which each sounding class hums at its own pitch.
+        ``depth`` (H, W) float32 in metres, 0 where the sensor saw nothing; ``infrared`` (H, W) float32 in
+        [0, 1]; ``events`` (H, W, 2) float32 counts of brighter and darker changes while the objects move;
+        ``tone`` (16, 32) float32, a spectrogram in which each sounding class hums at its own pitch.
     """
     size = scene.layout.size
     made = {}

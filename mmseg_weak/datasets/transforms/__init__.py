@@ -15,6 +15,20 @@ from .supervision import (
                           tags_of,
 )
 
-__all__ = ['DeriveSupervision', 'LoadImage', 'LoadMask', 'PackSemiInputs', 'RandomFlipFields', 'RandomRescale',
-           'affine_noise', 'block_labels', 'boxes_of', 'dilate_labels', 'erode_labels', 'noisy_tags', 'point_labels',
-           'scribble_labels', 'tags_of']
+__all__ = [
+    'DeriveSupervision',
+    'LoadImage',
+    'LoadMask',
+    'PackSemiInputs',
+    'RandomFlipFields',
+    'RandomRescale',
+    'affine_noise',
+    'block_labels',
+    'boxes_of',
+    'dilate_labels',
+    'erode_labels',
+    'noisy_tags',
+    'point_labels',
+    'scribble_labels',
+    'tags_of',
+]

@@ -37,10 +37,21 @@ class PackSemiInputs(BaseTransform):
         meta_keys: keys that travel as meta information where they are present.
     """
 
-    def __init__(self,
-                 meta_keys: Sequence[str] = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape',
-                                             'scale_factor', 'flip', 'flip_direction', 'reduce_zero_label',
-                                             'episode_class')) -> None:
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'img_path',
+            'seg_map_path',
+            'ori_shape',
+            'img_shape',
+            'pad_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'reduce_zero_label',
+            'episode_class',
+        ),
+    ) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
@@ -56,9 +67,13 @@ class PackSemiInputs(BaseTransform):
                 data = data if array.dtype.kind == 'f' else data.long()
                 sample.set_data({name: PixelData(data=data if data.ndim == 3 else data[None])})
         if results.get('gt_image_label') is not None:
-            sample.set_data({'gt_image_label': torch.as_tensor(np.asarray(results['gt_image_label'], np.uint8))})
+            sample.set_data(
+                {'gt_image_label': torch.as_tensor(np.asarray(results['gt_image_label'], np.uint8))}
+            )
         if results.get('gt_depth_order') is not None:
-            sample.set_data({'gt_depth_order': torch.as_tensor(np.asarray(results['gt_depth_order'], np.int64))})
+            sample.set_data(
+                {'gt_depth_order': torch.as_tensor(np.asarray(results['gt_depth_order'], np.int64))}
+            )
         if results.get('gt_boxes') is not None:
             boxes = torch.as_tensor(np.asarray(results['gt_boxes'], np.float32).reshape(-1, 4))
             labels = torch.as_tensor(np.asarray(results['gt_box_labels'], np.int64).reshape(-1))
@@ -66,8 +81,14 @@ class PackSemiInputs(BaseTransform):
         if results.get('caption') is not None:
             sample.set_data({'caption': results['caption']})
         if results.get('modalities'):
-            sample.set_data({'modalities': {name: torch.from_numpy(np.ascontiguousarray(_channels_first(value)))
-                                            for name, value in results['modalities'].items()}})
+            sample.set_data(
+                {
+                    'modalities': {
+                        name: torch.from_numpy(np.ascontiguousarray(_channels_first(value)))
+                        for name, value in results['modalities'].items()
+                    }
+                }
+            )
         if results.get('twin_img') is not None:
             sample.set_data({'twin_img': _image(results['twin_img'])})
         if results.get('support') is not None:

@@ -12,10 +12,12 @@ __all__ = ['RandomFlipFields', 'RandomRescale']
 
 @TRANSFORMS.register_module()
 class RandomRescale(BaseTransform):
-    """Resize to a random share of the image's own long side, keeping its shape (the scale step of UniMatch, CPS).
+    """Resize to a random share of the image's own long side, keeping its shape (the scale step of UniMatch,
+    CPS).
 
-    The new long side is an integer drawn uniformly from ``[lo * long, hi * long]``; the short one follows, rounded
-    half up. Images that end smaller than the crop stay smaller; the preprocessor pads them on the right and bottom.
+    The new long side is an integer drawn uniformly from ``[lo * long, hi * long]``; the short one follows,
+    rounded half up. Images that end smaller than the crop stay smaller; the preprocessor pads them on the
+    right and bottom.
 
     Required Keys: img. Modified Keys: img, img_shape, every map in seg_fields, gt_boxes. Added Keys:
     scale_factor (w, h).
@@ -60,7 +62,8 @@ class RandomRescale(BaseTransform):
 class RandomFlipFields(BaseTransform):
     """Mirror the image and every map in ``seg_fields`` (mmcv's RandomFlip turns ``gt_seg_map`` only).
 
-    Required Keys: img. Modified Keys: img, every map in seg_fields, gt_boxes. Added Keys: flip, flip_direction.
+    Required Keys: img. Modified Keys: img, every map in seg_fields, gt_boxes. Added Keys: flip,
+    flip_direction.
 
     Args:
         prob: chance of a horizontal flip.

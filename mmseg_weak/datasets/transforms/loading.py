@@ -15,8 +15,8 @@ __all__ = ['LoadImage', 'LoadMask']
 class LoadImage(BaseTransform):
     """Decode an image with OpenCV and refuse a truncated one.
 
-    EXIF orientation is ignored by default, because masks carry none: an image and the mask drawn over its stored
-    pixels stay aligned. Where masks were drawn over the turned view, set ``exif=True`` here.
+    EXIF orientation is ignored by default, because masks carry none: an image and the mask drawn over its
+    stored pixels stay aligned. Where masks were drawn over the turned view, set ``exif=True`` here.
 
     Required Keys: img_path. Added Keys: img (H, W, 3) uint8 BGR, img_shape, ori_shape.
 
@@ -43,8 +43,9 @@ class LoadMask(BaseTransform):
 
     Nothing is opened where the dataset names no mask, so one pipeline serves both branches.
 
-    Required Keys: ori_shape; and, where there is a mask, seg_map_path or hidden_map_path. Optional: num_classes,
-    color_table, label_map, reduce_zero_label. Added Keys: gt_seg_map or hidden_seg_map (H, W) uint8, seg_fields.
+    Required Keys: ori_shape; and, where there is a mask, seg_map_path or hidden_map_path. Optional:
+    num_classes, color_table, label_map, reduce_zero_label. Added Keys: gt_seg_map or hidden_seg_map (H, W)
+    uint8, seg_fields.
 
     Args:
         ignore_index: value of unknown pixels.
@@ -72,8 +73,10 @@ class LoadMask(BaseTransform):
         mask = decode_mask(path, results.get('color_table'), self.backend_args)
         height, width = results.get('ori_shape', mask.shape)  # the image may have been resized already
         if mask.shape != (height, width):
-            raise DataError(f'{path} is {mask.shape[1]}x{mask.shape[0]}, but its image {results.get("img_path")} is '
-                            f'{width}x{height}; give both the same size.')
+            raise DataError(
+                f'{path} is {mask.shape[1]}x{mask.shape[0]}, but its image {results.get("img_path")} is '
+                f'{width}x{height}; give both the same size.'
+            )
         if results.get('reduce_zero_label'):
             lower = mask - np.uint8(1)  # 0 wraps to 255 = unknown
             mask = np.where(mask == self.ignore_index, np.uint8(self.ignore_index), lower)

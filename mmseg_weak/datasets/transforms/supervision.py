@@ -1,8 +1,8 @@
 """Derive weaker or noisier supervision from dense masks, the same for an image in every run and epoch.
 
-The functions take a mask (H, W) uint8 with 255 = unknown and a numpy Generator, and return a new mask (or boxes, or
-tags); :class:`DeriveSupervision` seeds the generator from the image's name. Apply it right after loading, before any
-random geometry.
+The functions take a mask (H, W) uint8 with 255 = unknown and a numpy Generator, and return a new mask (or
+boxes, or tags); :class:`DeriveSupervision` seeds the generator from the image's name. Apply it right after
+loading, before any random geometry.
 """
 import zlib
 from collections.abc import Iterator
@@ -22,7 +22,9 @@ UNKNOWN = 255
 
 
 def image_rng(name: str, seed: int = 0) -> np.random.Generator:
-    """Generator of an image: a function of the seed and the last two parts of its path, so of no machine's folders."""
+    """Generator of an image: a function of the seed and the last two parts of its path, so of no machine's
+    folders.
+    """
     key = '/'.join(name.replace('\\', '/').split('/')[-2:])
     return np.random.Generator(np.random.PCG64([seed, zlib.crc32(key.encode())]))
 
@@ -39,7 +41,9 @@ def _regions(mask: np.ndarray, background: int | None = None) -> Iterator[tuple[
 
 def point_labels(mask: np.ndarray, rng: np.random.Generator, count: int = 1, radius_px: int = 0,
                  min_area_px: int = 16) -> np.ndarray:
-    """Keep ``count`` points of every connected region; a point is a disc of ``radius_px`` clipped to its region."""
+    """Keep ``count`` points of every connected region; a point is a disc of ``radius_px`` clipped to its
+    region.
+    """
     out = np.full_like(mask, UNKNOWN)
     for label, region in _regions(mask):
         ys, xs = np.nonzero(region)
@@ -52,8 +56,12 @@ def point_labels(mask: np.ndarray, rng: np.random.Generator, count: int = 1, rad
     return out
 
 
-def scribble_labels(mask: np.ndarray, rng: np.random.Generator, width_px: int = 3, min_area_px: int = 64) -> np.ndarray:
-    """Draw one curve into every connected region: through three of its inner pixels, clipped to the region."""
+def scribble_labels(
+    mask: np.ndarray, rng: np.random.Generator, width_px: int = 3, min_area_px: int = 64
+) -> np.ndarray:
+    """Draw one curve into every connected region: through three of its inner pixels, clipped to the
+    region.
+    """
     out = np.full_like(mask, UNKNOWN)
     steps = np.linspace(0, 1, 24)[:, None]
     for label, region in _regions(mask):
@@ -69,7 +77,9 @@ def scribble_labels(mask: np.ndarray, rng: np.random.Generator, width_px: int = 
     return out
 
 
-def block_labels(mask: np.ndarray, rng: np.random.Generator, block_px: int = 32, keep_ratio: float = 0.1) -> np.ndarray:
+def block_labels(
+    mask: np.ndarray, rng: np.random.Generator, block_px: int = 32, keep_ratio: float = 0.1
+) -> np.ndarray:
     """Keep the labels of a share of the square blocks of a grid, at least one."""
     height, width = mask.shape
     rows, columns = -(-height // block_px), -(-width // block_px)
@@ -80,7 +90,9 @@ def block_labels(mask: np.ndarray, rng: np.random.Generator, block_px: int = 32,
     return np.where(kept.astype(bool), mask, np.uint8(UNKNOWN))
 
 
-def boxes_of(mask: np.ndarray, background: int | None = 0, min_area_px: int = 16) -> tuple[np.ndarray, np.ndarray]:
+def boxes_of(
+    mask: np.ndarray, background: int | None = 0, min_area_px: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
     """Boxes around the connected regions of the foreground.
 
     Returns:
@@ -96,7 +108,9 @@ def boxes_of(mask: np.ndarray, background: int | None = 0, min_area_px: int = 16
     return np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64)
 
 
-def tags_of(mask: np.ndarray, num_classes: int, background: int | None = 0, min_area_px: int = 1) -> np.ndarray:
+def tags_of(
+    mask: np.ndarray, num_classes: int, background: int | None = 0, min_area_px: int = 1
+) -> np.ndarray:
     """Multi-hot tags of the foreground classes.
 
     Args:
@@ -110,7 +124,9 @@ def tags_of(mask: np.ndarray, num_classes: int, background: int | None = 0, min_
     return present if background is None else np.delete(present, background)
 
 
-def _morph(mask: np.ndarray, rng: np.random.Generator, max_px: int, background: int, grow: bool) -> np.ndarray:
+def _morph(
+    mask: np.ndarray, rng: np.random.Generator, max_px: int, background: int, grow: bool
+) -> np.ndarray:
     out = mask.copy()
     labels = [int(v) for v in np.unique(mask) if v not in (background, UNKNOWN)]
     for label in rng.permutation(labels).astype(int) if labels else ():
@@ -124,18 +140,28 @@ def _morph(mask: np.ndarray, rng: np.random.Generator, max_px: int, background: 
     return out
 
 
-def dilate_labels(mask: np.ndarray, rng: np.random.Generator, max_px: int = 5, background: int = 0) -> np.ndarray:
+def dilate_labels(
+    mask: np.ndarray, rng: np.random.Generator, max_px: int = 5, background: int = 0
+) -> np.ndarray:
     """Let every foreground class grow by 1 to ``max_px`` pixels over its neighbours."""
     return _morph(mask, rng, max_px, background, grow=True)
 
 
-def erode_labels(mask: np.ndarray, rng: np.random.Generator, max_px: int = 5, background: int = 0) -> np.ndarray:
+def erode_labels(
+    mask: np.ndarray, rng: np.random.Generator, max_px: int = 5, background: int = 0
+) -> np.ndarray:
     """Let every foreground class shrink by 1 to ``max_px`` pixels; what it leaves becomes background."""
     return _morph(mask, rng, max_px, background, grow=False)
 
 
-def affine_noise(mask: np.ndarray, rng: np.random.Generator, max_shift_px: int = 6, max_angle_deg: float = 15.,
-                 scale_range: tuple[float, float] = (0.85, 1.15), background: int = 0) -> np.ndarray:
+def affine_noise(
+    mask: np.ndarray,
+    rng: np.random.Generator,
+    max_shift_px: int = 6,
+    max_angle_deg: float = 15.0,
+    scale_range: tuple[float, float] = (0.85, 1.15),
+    background: int = 0,
+) -> np.ndarray:
     """Move, turn and scale every foreground class a little, each by its own draw."""
     height, width = mask.shape
     out = np.where(mask == UNKNOWN, mask, np.uint8(background))
@@ -153,13 +179,21 @@ def affine_noise(mask: np.ndarray, rng: np.random.Generator, max_shift_px: int =
 
 def noisy_tags(tags: np.ndarray, rng: np.random.Generator, missing_ratio: float = 0., wrong_ratio: float = 0.
                ) -> np.ndarray:
-    """Drop each true tag with chance ``missing_ratio`` and add each absent one with chance ``wrong_ratio``."""
+    """Drop each true tag with chance ``missing_ratio`` and add each absent one with chance
+    ``wrong_ratio``.
+    """
     draw = rng.random(tags.shape)
     return np.where(tags.astype(bool), draw >= missing_ratio, draw < wrong_ratio).astype(np.uint8)
 
 
-_MASK_KINDS = {'points': point_labels, 'scribbles': scribble_labels, 'blocks': block_labels, 'dilate': dilate_labels,
-               'erode': erode_labels, 'affine': affine_noise}
+_MASK_KINDS = {
+    'points': point_labels,
+    'scribbles': scribble_labels,
+    'blocks': block_labels,
+    'dilate': dilate_labels,
+    'erode': erode_labels,
+    'affine': affine_noise,
+}
 
 
 @TRANSFORMS.register_module()
@@ -167,18 +201,20 @@ class DeriveSupervision(BaseTransform):
     """Replace the dense mask by weaker supervision made from it.
 
     Required Keys: gt_seg_map, img_path. Modified Keys: gt_seg_map (for mask kinds). Added Keys: gt_boxes and
-    gt_box_labels for ``'boxes'``; gt_image_label for ``'tags'``. For both of these gt_seg_map is removed unless
-    ``keep_mask``.
+    gt_box_labels for ``'boxes'``; gt_image_label for ``'tags'``. For both of these gt_seg_map is removed
+    unless ``keep_mask``.
 
     Args:
         kind: 'points', 'scribbles', 'blocks', 'dilate', 'erode', 'affine', 'boxes' or 'tags'.
         seed: seed of all images together.
         keep_mask: keep the dense mask beside boxes or tags.
-        options: keyword arguments of the function of that kind, for example ``dict(count=1, radius_px=2)``; for
-            'tags' also those of :func:`noisy_tags`.
+        options: keyword arguments of the function of that kind, for example ``dict(count=1, radius_px=2)``;
+            for 'tags' also those of :func:`noisy_tags`.
     """
 
-    def __init__(self, kind: str, seed: int = 0, keep_mask: bool = False, options: dict | None = None) -> None:
+    def __init__(
+        self, kind: str, seed: int = 0, keep_mask: bool = False, options: dict | None = None
+    ) -> None:
         kinds = [*_MASK_KINDS, 'boxes', 'tags']
         if kind not in kinds:
             raise ConfigError(f'DeriveSupervision: kind={kind!r} is unknown. {near(kind, kinds)} Known: '

@@ -1,4 +1,6 @@
-"""ToyWorld: the same scenes everywhere, every supervision consistent with the mask, addresses, speed of drawing."""
+"""ToyWorld: the same scenes everywhere, every supervision consistent with the mask, addresses, speed of
+drawing.
+"""
 import hashlib
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+
 from mmseg_weak.datasets import SemiDataset, ToyWorldDataset
 from mmseg_weak.datasets.toyworld import SUPERVISION, draw_scene, senses
 from mmseg_weak.datasets.toyworld.layout import CLASSES
@@ -35,10 +38,18 @@ def digest(*arrays):
 
 def test_a_scene_is_the_same_on_every_platform_and_in_another_process():
     scene = draw_scene(128, 0, 0, 12)
-    made = [scene.render(), scene.render(twin=True), scene.mask, senses.points(scene), senses.scribbles(scene)]
+    made = [
+        scene.render(),
+        scene.render(twin=True),
+        scene.mask,
+        senses.points(scene),
+        senses.scribbles(scene),
+    ]
     made += list(senses.modalities(scene).values())
     assert digest(*made) == HASH  # frozen: figures in docs/lift.md stand on these pixels
-    fresh = subprocess.run([sys.executable, '-W', 'ignore', '-c', CODE], capture_output=True, text=True, check=True)
+    fresh = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', CODE], capture_output=True, text=True, check=True
+    )
     assert fresh.stdout.strip().splitlines()[-1] == HASH
 
 
@@ -51,15 +62,26 @@ def test_draws_do_not_depend_on_the_order_of_asking():
 
 
 def test_splits_and_seeds_differ():
-    hashes = {digest(draw_scene(32, *key).render()) for key in ((0, 0, 1), (0, 1, 1), (0, 2, 1), (1, 0, 1), (0, 0, 2))}
+    hashes = {
+        digest(draw_scene(32, *key).render())
+        for key in ((0, 0, 1), (0, 1, 1), (0, 2, 1), (1, 0, 1), (0, 0, 2))
+    }
     assert len(hashes) == 5
 
 
 @pytest.mark.parametrize('kind', SUPERVISION)
 def test_every_kind_of_supervision_packs_and_collates(kind):
-    fields = {'mask': 'gt_sem_seg', 'points': 'gt_sem_seg', 'scribbles': 'gt_sem_seg', 'tags': 'gt_image_label',
-              'boxes': 'gt_boxes', 'amodal': 'gt_amodal_masks', 'twin': 'twin_img', 'episode': 'support',
-              'caption': 'caption'}
+    fields = {
+        'mask': 'gt_sem_seg',
+        'points': 'gt_sem_seg',
+        'scribbles': 'gt_sem_seg',
+        'tags': 'gt_image_label',
+        'boxes': 'gt_boxes',
+        'amodal': 'gt_amodal_masks',
+        'twin': 'twin_img',
+        'episode': 'support',
+        'caption': 'caption',
+    }
     dataset = toy(supervision=kind)
     batch = pseudo_collate([dataset[0], dataset[1]])
     sample = batch['data_samples'][0]
@@ -87,7 +109,9 @@ def test_weak_supervision_agrees_with_the_mask():
         for row, rank in enumerate(order):
             for other in np.flatnonzero(order > rank):  # farther: never in front of a nearer one
                 both = amodal[row].astype(bool) & amodal[other].astype(bool) & (depth > 0)
-                assert not (scene.mask[both] == labels[other]).any() or labels[other] in np.delete(labels, other)
+                assert not (scene.mask[both] == labels[other]).any() or labels[other] in np.delete(
+                    labels, other
+                )
 
 
 def test_captions_count_what_is_visible():
