@@ -13,6 +13,7 @@ safe to load files with. What it changes, and nothing else:
 import errno
 import importlib.util
 import os
+import re
 import sys
 import types
 from importlib.machinery import ModuleSpec
@@ -148,13 +149,11 @@ def load_checkpoint_file(file: Any, map_location: Any = None, weights_only: Opti
     try:
         return torch.load(file, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
-        reason = str(error).replace('\n', ' ')
-        for mark in ('WeightsUnpickler error: ', 'Please use `torch', 'Check the documentation'):
-            head, found, tail = reason.partition(mark)
-            reason = (tail if mark.startswith('Weights') else head) if found else reason
+        found = re.search(r'GLOBAL (\S+)|(getattr\(\w+, [^)]*\))', str(error))
+        reason = f'it asks for {found.group(1) or found.group(2)}' if found else str(error).splitlines()[0][:200]
         raise CheckpointError(
             f'{name} is not a plain checkpoint and was not loaded, because reading it would run code that it brings along '
-            f'({reason.strip()[:300]}); use a file from a source you trust that holds tensors and plain values only.'
+            f'({reason}); use a file from a source you trust that holds tensors and plain values only.'
         ) from error
     except (EOFError, OSError, RuntimeError, KeyError) as error:
         if isinstance(error, EOFError) or getattr(error, 'errno', None) == errno.EINVAL or any(
