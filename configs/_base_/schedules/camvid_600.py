@@ -1,6 +1,7 @@
-# 800 iterations of SGD from ImageNet weights, head ten times the backbone's rate (the UniMatch family's factor).
-# Rate and length are ours: the largest rate of 0.003, 0.01, 0.03 at which the supervised baseline does not suffer.
-max_iters = 800
+# 600 iterations of SGD from ImageNet weights, head ten times the backbone's rate (the UniMatch family's factor).
+# Rate and length are ours: of 0.003 and 0.01 the one at which the supervised baseline is better on val (36.9, 39.9 mIoU
+# after 400 of 800 iterations).
+max_iters = 600
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4),

@@ -1,7 +1,7 @@
 # UniMatch on CamVid with 46 masks and 321 plain images, see docs/camvid.md.
 _base_ = [
     '../_base_/models/mobilenetv2_light_camvid.py', '../_base_/datasets/camvid_46_semi_partner.py',
-    '../_base_/schedules/camvid_800.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
+    '../_base_/schedules/camvid_600.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 view = dict(type='PhotometricView')
 model = dict(
