@@ -133,6 +133,18 @@ def test_test_mode_opens_no_mask(make_folders):
     assert len(folder(root, test_mode=True)) == 2
 
 
+def test_large_sets_are_looked_at_in_part_but_missing_files_are_all_found(make_folders, monkeypatch):
+    monkeypatch.setattr('mmseg_weak.datasets.folder._MOST_HEADERS', 100)
+    root = make_folders(2)
+    lines = ['images/00.jpg masks/00.png'] * 250
+    (root / 'list.txt').write_text('\n'.join(lines))
+    files = dict(list_file=str(root / 'list.txt'), data_root=str(root), classes=CLASSES)
+    assert len(FolderSegDataset(**files)) == 250
+    (root / 'list.txt').write_text('\n'.join([*lines, 'images/00.jpg masks/none.png']))
+    with pytest.raises(MissingFileError, match=r'1 of 251 masks do not exist'):
+        FolderSegDataset(**files)
+
+
 def test_unlabelled_images_need_no_masks(make_folders):
     root = make_folders(3)
     for path in (root / 'masks').iterdir():
