@@ -22,7 +22,7 @@ import torch
 from mmseg.models.decode_heads import ASPPHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from mmcv.cnn import ConvModule
+from mmcv.cnn import ConvModule, build_norm_layer
 from torch import Tensor, nn
 
 from mmseg_weak.models.losses.unreliable_contrast import entropy_split, resize_mask, to_onehot
@@ -38,7 +38,8 @@ def _branch(in_channels: int, channels: int, out_channels: int, dropout: float, 
     """Twice (3x3, norm, ReLU, Dropout2d), then 1x1; the convolutions have biases."""
     layers: list[nn.Module] = []
     for width in (in_channels, channels):
-        layers += [ConvModule(width, channels, 3, padding=1, bias=True, norm_cfg=norm_cfg), nn.Dropout2d(dropout)]
+        norm = [] if norm_cfg is None else [build_norm_layer(norm_cfg, channels)[1]]
+        layers += [nn.Conv2d(width, channels, 3, padding=1), *norm, nn.ReLU(inplace=True), nn.Dropout2d(dropout)]
     return nn.Sequential(*layers, nn.Conv2d(channels, out_channels, 1))
 
 
