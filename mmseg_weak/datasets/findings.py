@@ -78,7 +78,8 @@ def check_pairs(pairs: Sequence[Pair],
                 color_table: Mapping[int, int] | None = None,
                 reduce_zero_label: bool = False,
                 ignore_index: int = 255,
-                on_mask: Callable[[Pair, np.ndarray], None] | None = None) -> list[Finding]:
+                on_mask: Callable[[Pair, np.ndarray], None] | None = None,
+                exif: bool = False) -> list[Finding]:
     """Check images and masks.
 
     Args:
@@ -88,6 +89,7 @@ def check_pairs(pairs: Sequence[Pair],
             values).
         color_table: for RGB masks, from :func:`.masks.colour_table`.
         reduce_zero_label: whether 0 means unknown and the classes start at 1.
+        exif: whether images are turned as their EXIF tag says before they meet their masks.
         on_mask: called with every decoded mask at level ``'full'``, to gather statistics.
 
     Returns:
@@ -131,9 +133,9 @@ def check_pairs(pairs: Sequence[Pair],
                 rgb.append(pair.mask)
                 continue
             image = infos.get(pair.image)
-            if image and (image.width, image.height) != (info.width, info.height):
+            if image and _seen_size(image, exif) != (info.width, info.height):
                 sizes.append(pair.mask)
-                turned = image.orientation >= 5 and (image.height, image.width) == (info.width, info.height)
+                turned = not exif and _seen_size(image, exif=True) == (info.width, info.height)
                 reasons.setdefault('size', f'{info.width}x{info.height} where its image {pair.image} has '
                                    f'{image.width}x{image.height}' +
                                    (' (its EXIF tag turns it: set exif=True in LoadImage)' if turned else ''))
@@ -162,6 +164,12 @@ def check_pairs(pairs: Sequence[Pair],
         found.append(Finding('values', f'{len(values)} of {total} masks hold values outside the classes '
                              f'{_first(values)}: {reasons["values"]}', values))
     return found
+
+
+def _seen_size(image: FileInfo, exif: bool) -> tuple[int, int]:
+    """Width and height as loaded; EXIF orientations 5 to 8 swap them."""
+    size = image.width, image.height
+    return size[::-1] if exif and image.orientation >= 5 else size
 
 
 def _check(mask: np.ndarray, num_classes: int, path: str, reduce_zero_label: bool, ignore_index: int) -> None:

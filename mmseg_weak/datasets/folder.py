@@ -152,7 +152,8 @@ class FolderSegDataset(_FileDataset):
             if self.check == 'auto' and level == 'headers' and len(pairs) > _MOST_HEADERS:
                 raise_first(check_pairs(pairs, num_classes, 'exists', *options))
                 some = pairs[::-(-len(pairs) // _MOST_HEADERS)]
-            raise_first(check_pairs(some, num_classes, level, *options))
+            exif = any(getattr(step, 'exif', False) for step in self.pipeline.transforms)
+            raise_first(check_pairs(some, num_classes, level, *options, exif=exif))
         return [dict(self._info(pair), seg_map_path=pair.mask, num_classes=self.num_classes,
                      color_table=self.color_table) for pair in pairs]
 

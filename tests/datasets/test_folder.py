@@ -177,6 +177,19 @@ def test_an_exif_turn_moves_neither_image_nor_mask(make_folders):
     )
 
 
+def test_masks_over_the_turned_view_are_told_the_remedy_and_it_works(make_folders):
+    root = make_folders(1)
+    image = Image.open(root / 'images' / '00.jpg')
+    exif = image.getexif()
+    exif[274] = 6
+    image.save(root / 'images' / '00.jpg', exif=exif)
+    cv2.imwrite(str(root / 'masks' / '00.png'), np.zeros((24, 20), np.uint8))
+    with pytest.raises(DataError, match=r'its EXIF tag turns it: set exif=True in LoadImage'):
+        folder(root)
+    sample = folder(root, pipeline=[dict(type='LoadImage', exif=True), *LOAD[1:]])[0]
+    assert sample['inputs'].shape[1:] == sample['data_samples'].gt_sem_seg.shape == (24, 20)
+
+
 @pytest.mark.parametrize('rule, expected', [
     (dict(every=3), [0, 3, 6]), (dict(every=3, complement=True), [1, 2, 4, 5, 7]), (dict(first=2), [0, 1]),
     ([4, 1], [4, 1]), (dict(indices=[2]), [2]), (None, list(range(8))),
