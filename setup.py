@@ -1,4 +1,4 @@
-"""Packaging; ``configs/``, ``tools/`` and ``model-index.yml`` travel as ``mmseg_weak/.mim``, where mim and mmengine look."""
+"""Packaging; ``configs/``, ``tools/`` and ``model-index.yml`` travel as ``mmseg_weak/.mim``, where mim looks."""
 import os
 import runpy
 import shutil
@@ -48,7 +48,7 @@ setup(
     package_data={'mmseg_weak': ['**/*.json', '**/*.html', '**/*.css', '**/*.js', '**/*.txt', '**/*.npz', '**/*.pth']},
     include_package_data=False,
     python_requires='>=3.10',  # the maintained stack and timm need it
-    install_requires=requirements('runtime'),  # neither OpenMMLab stack: they exclude each other, compat.py says how to get one
+    install_requires=requirements('runtime'),  # neither OpenMMLab stack: they exclude each other
     extras_require={name: requirements(name) for name in ('optional', 'tests', 'docs')},
     entry_points={'console_scripts': ['mmseg-weak = mmseg_weak.cli:main']},
     cmdclass={'build_py': BuildWithMim},

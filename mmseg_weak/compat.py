@@ -128,7 +128,8 @@ def _allow_checkpoint_types() -> None:
 
 
 # what torch.load says of a file that is cut off or something else altogether
-_BROKEN_FILE = ('PytorchStreamReader', 'legacy .tar', 'invalid magic', 'unexpected EOF', 'wrong byte size', 'unpickling stack')
+_BROKEN_FILE = ('PytorchStreamReader', 'legacy .tar', 'invalid magic', 'unexpected EOF', 'wrong byte size',
+                'unpickling stack')
 
 
 def load_checkpoint_file(file: Any, map_location: Any = None, weights_only: Optional[bool] = True) -> Any:
@@ -145,22 +146,22 @@ def load_checkpoint_file(file: Any, map_location: Any = None, weights_only: Opti
     import torch
 
     from mmseg_weak.errors import CheckpointError
-    name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else getattr(file, 'name', 'the downloaded checkpoint')
+    name = os.fspath(file) if isinstance(file, (str, os.PathLike)) else getattr(file, 'name', 'the download')
     try:
         return torch.load(file, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
         found = re.search(r'GLOBAL (\S+)|(getattr\(\w+, [^)]*\))', str(error))
         reason = f'it asks for {found.group(1) or found.group(2)}' if found else str(error).splitlines()[0][:200]
         raise CheckpointError(
-            f'{name} is not a plain checkpoint and was not loaded, because reading it would run code that it brings along '
-            f'({reason}); use a file from a source you trust that holds tensors and plain values only.'
+            f'{name} is not a plain checkpoint and was not loaded, because reading it would run code that it brings '
+            f'along ({reason}); use a file from a source you trust that holds tensors and plain values only.'
         ) from error
     except (EOFError, OSError, RuntimeError, KeyError) as error:
         if isinstance(error, EOFError) or getattr(error, 'errno', None) == errno.EINVAL or any(
                 mark in str(error) for mark in _BROKEN_FILE):
             reason = (str(error).splitlines() or ['it ends too early'])[0][:120]
-            raise CheckpointError(f'{name} is truncated or not a checkpoint ({reason}); delete it and use an older one, or '
-                                  'download it again.') from error
+            raise CheckpointError(f'{name} is truncated or not a checkpoint ({reason}); delete it and use an older '
+                                  'one, or download it again.') from error
         raise
 
 
@@ -202,8 +203,9 @@ def _load_url(url: str, model_dir: Optional[str] = None, map_location: Any = Non
             for block in iter(lambda: handle.read(1 << 20), b''):
                 digest.update(block)
         if not digest.hexdigest().startswith(match.group(1)):
-            raise CheckpointError(f'{path} (from {url}) has the SHA-256 {digest.hexdigest()[:16]}..., but its name says '
-                                  f'{match.group(1)}; delete the file and download it again, or do not trust its source.')
+            raise CheckpointError(f'{path} (from {url}) has the SHA-256 {digest.hexdigest()[:16]}..., but its name '
+                                  f'says {match.group(1)}; delete the file and download it again, or do not trust its '
+                                  f'source.')
     return load_checkpoint_file(path, map_location)
 
 
@@ -233,7 +235,7 @@ def _check_versions() -> None:
         ImportError: mmcv or setuptools do not fit the installed mmseg.
     """
     if STACK == 'official' and importlib.util.find_spec('pkg_resources') is None:
-        raise ImportError("mmengine 0.10 needs pkg_resources, which setuptools has dropped: pip install 'setuptools<81'.")
+        raise ImportError("mmengine 0.10 needs pkg_resources, which setuptools dropped: pip install 'setuptools<81'.")
     try:
         import mmseg  # noqa: F401
     except AssertionError as error:

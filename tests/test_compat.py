@@ -53,9 +53,10 @@ def _save(obj: object, path: Path) -> Path:
 
 def test_system_pickle_is_refused(tmp_path):
     path = _save(_Runs(tmp_path / 'ran'), tmp_path / 'evil.pth')
-    with pytest.raises(CheckpointError, match=r'evil\.pth is not a plain checkpoint and was not loaded, because reading it '
-                                              r'would run code that it brings along \(.*posix\.system.*\); use a file from a '
-                                              r'source you trust that holds tensors and plain values only\.$'):
+    with pytest.raises(CheckpointError, match=r'evil\.pth is not a plain checkpoint and was not loaded, because '
+                                              r'reading it '
+                                              r'would run code that it brings along \(.*posix\.system.*\); use a file '
+                                              r'from a source you trust that holds tensors and plain values only\.$'):
         compat.load_checkpoint_file(path)
     assert not (tmp_path / 'ran').exists()
 
@@ -97,8 +98,8 @@ def test_truncated_file_is_named(tmp_path, keep):
     path = tmp_path / 'cut.pth'
     torch.save(dict(state_dict=dict(a=torch.rand(40, 40))), path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r'cut\.pth is truncated or not a checkpoint \(.*\); delete it and use an older '
-                                              r'one, or download it again\.$'):
+    with pytest.raises(CheckpointError, match=r'cut\.pth is truncated or not a checkpoint \(.*\); delete it and use an '
+                                              r'older one, or download it again\.$'):
         compat.load_checkpoint_file(path)
 
 
@@ -119,8 +120,8 @@ def test_downloaded_file_must_have_the_hash_in_its_name(tmp_path):
     assert compat._load_url(named.as_uri(), model_dir=str(tmp_path / 'cache')) == dict(state_dict={})
     wrong = tmp_path / 'net-00000000.pth'
     wrong.write_bytes(good.read_bytes())
-    with pytest.raises(CheckpointError, match=rf'net-00000000\.pth \(from .*\) has the SHA-256 {digest}.*but its name says '
-                                              r'00000000; delete the file and download it again'):
+    with pytest.raises(CheckpointError, match=rf'net-00000000\.pth \(from .*\) has the SHA-256 {digest}.*but its name '
+                                              r'says 00000000; delete the file and download it again'):
         compat._load_url(wrong.as_uri(), model_dir=str(tmp_path / 'cache'))
 
 
@@ -129,7 +130,8 @@ def test_a_missing_op_says_so_when_it_is_called():
         pytest.skip('this mmcv has compiled ops')
     from mmcv.ops import nms
     boxes = torch.tensor([[0., 0, 1, 1], [0, 0, 2, 2]])
-    with pytest.raises(RuntimeError, match=r'^nms is a compiled op of mmcv, and this mmcv was installed without its ops '):
+    with pytest.raises(RuntimeError, match=r'^nms is a compiled op of mmcv, and this mmcv was installed without its '
+                                           r'ops '):
         nms(boxes, torch.tensor([0.5, 0.4]), 0.3)
     assert not hasattr(sys.modules['mmcv._ext'], '__path__')
 

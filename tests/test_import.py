@@ -18,8 +18,8 @@ ops = Ops('mmcv._ext')
 ops.__spec__ = ModuleSpec('mmcv._ext', None)
 sys.modules['mmcv._ext'] = ops
 import mmengine.runner, mmseg.models, mmseg.datasets
-HEAVY = ('open_clip', 'timm', 'torchvision', 'plotly', 'rich', 'mmpretrain', 'pkg_resources', 'matplotlib.pyplot', 'numba',
-         'transformers', 'kornia')
+HEAVY = ('open_clip', 'timm', 'torchvision', 'plotly', 'rich', 'mmpretrain', 'pkg_resources', 'matplotlib.pyplot',
+         'numba', 'transformers', 'kornia')
 modules = {name for name in HEAVY if name in sys.modules}
 state = (dict(os.environ), list(sys.path), torch.get_num_threads(), random.getstate(),
          np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), list(warnings.filters))

@@ -11,7 +11,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a segmentor')
     parser.add_argument('config', help='config file, or the name of one of ours')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
-    parser.add_argument('--resume', action='store_true', help='go on from the newest readable checkpoint in the work dir')
+    parser.add_argument('--resume', action='store_true', help='go on from the newest readable checkpoint')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on GPU, bfloat16 on CPU')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value pairs that override the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')

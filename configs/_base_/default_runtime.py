@@ -2,7 +2,7 @@
 custom_imports = dict(imports=['mmseg_weak'], allow_failed_imports=False)
 default_scope = 'mmseg'
 runner_type = 'WeakRunner'  # several processes without a GPU, resume from the newest readable checkpoint
-model_wrapper_cfg = dict(type='mmseg.WeakDDP')  # the scope prefix is needed: mmengine looks this one up in its own registry
+model_wrapper_cfg = dict(type='mmseg.WeakDDP')  # with the scope: mmengine looks it up in its own registry
 
 env_cfg = dict(
     cudnn_benchmark=True,

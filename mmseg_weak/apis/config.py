@@ -57,7 +57,8 @@ def find_config(path_or_name: Union[str, Path]) -> Path:
     hits = [each for each in names if each == name] or [each for each in names if each.split('/')[-1] == name]
     if len(hits) == 1:
         return configs_root() / f'{hits[0]}.py'
-    if text.endswith('.py') and ('/' in text or '\\' in text) and not name.split('/')[0] in {n.split('/')[0] for n in names}:
+    methods = {each.split('/')[0] for each in names}
+    if text.endswith('.py') and ('/' in text or '\\' in text) and name.split('/')[0] not in methods:
         raise MissingFileError(f'The config {text} does not exist (looked in {Path.cwd()} and {configs_root()}); '
                                '`mmseg-weak list` shows all names.')
     leaves = {each.split('/')[-1]: each for each in names}
@@ -69,8 +70,8 @@ def find_config(path_or_name: Union[str, Path]) -> Path:
 def load_config(path_or_name: Union[str, Path], overrides: Optional[Mapping[str, Any]] = None) -> Config:
     """Read a config the way every command of ours does.
 
-    ``_base_`` entries ``'mmseg::…'`` and ``'mmseg_weak::…'`` are replaced by the files they mean before mmengine reads them
-    (the maintained forks cannot resolve them, and mmengine reads bases before our package is imported).
+    ``_base_`` entries ``'mmseg::…'`` and ``'mmseg_weak::…'`` are replaced by the files they mean before mmengine reads
+    them (the maintained forks cannot resolve them, and mmengine reads bases before our package is imported).
 
     Args:
         path_or_name: see :func:`find_config`.
@@ -107,14 +108,14 @@ def _in_library(scope: str, relative: str, user: str) -> Path:
     try:
         module = import_module(scope)
     except ImportError as error:
-        raise ConfigError(f'{user} asks for {scope}::{relative}, and the package {scope} is not installed; install it, or '
-                          'copy that file beside yours.') from error
+        raise ConfigError(f'{user} asks for {scope}::{relative}, and the package {scope} is not installed; install it, '
+                          'or copy that file beside yours.') from error
     root = _mim_configs(module)
     path = root / (relative if relative.endswith('.py') else f'{relative}.py')
     if not path.is_file():
         known = [each.relative_to(root).as_posix() for each in root.rglob('*.py')] if root.is_dir() else []
         hint = near(path.relative_to(root).as_posix(), known)
-        raise MissingFileError(f'{user} asks for {scope}::{relative}, which is not in {root}.{" " + hint if hint else ""}')
+        raise MissingFileError(f'{user} asks for {scope}::{relative}, which is not in {root}. {hint}'.rstrip())
     return path
 
 

@@ -1,4 +1,4 @@
-"""Training and testing: what ``tools/train.py``, ``tools/test.py`` and the command line pass on to mmengine's runner."""
+"""Training and testing: what ``tools/*.py`` and the command line pass on to mmengine's runner."""
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -64,15 +64,15 @@ def train(config: Union[str, Path, Config], work_dir: Optional[Union[str, Path]]
     """
     cfg = _prepare(config, work_dir, cfg_options, launcher)
     if cfg.get('train_dataloader') is None or cfg.get('train_cfg') is None:
-        raise ConfigError(f'{cfg.filename} has no train_dataloader or no train_cfg: it is a part of other configs, or only '
-                          'for testing.')
+        raise ConfigError(f'{cfg.filename} has no train_dataloader or no train_cfg: it is a part of other configs, or '
+                          'only for testing.')
     if amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if kind == 'OptimWrapper':
             cfg.optim_wrapper.type = 'WeakAmpOptimWrapper'
         elif kind not in ('AmpOptimWrapper', 'WeakAmpOptimWrapper'):
-            raise ConfigError(f"--amp needs optim_wrapper.type='OptimWrapper', but {cfg.filename} has {kind!r}; set its "
-                              'precision there.')
+            raise ConfigError(f"--amp needs optim_wrapper.type='OptimWrapper', but {cfg.filename} has {kind!r}; "
+                              'set its precision there.')
     if resume:
         cfg.resume = True
     runner = build_runner(cfg)
@@ -103,8 +103,8 @@ def test(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_di
         ConfigError: the config lacks what an option needs.
     """
     if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise MissingFileError(f'The checkpoint {checkpoint} does not exist; give a .pth file of this config, for example '
-                               'the one that work_dir/last_checkpoint names.')
+        raise MissingFileError(f'The checkpoint {checkpoint} does not exist; give a .pth file of this config, for '
+                               'example the one that work_dir/last_checkpoint names.')
     cfg = _prepare(config, work_dir, cfg_options, launcher)
     cfg.load_from, cfg.resume = str(checkpoint), False
     if show_dir:

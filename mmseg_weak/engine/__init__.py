@@ -1,8 +1,16 @@
 """Runner, loop, wrappers and hooks that make a run exact to resume and safe to kill."""
 from .capture import replay
 from .ddp import WeakDDP
-from .hooks import (AtomicCheckpointHook, ClassListHook, CounterSeedHook, EMATeacherHook, NanGuardHook,
-                    NonFiniteLossError, PseudoLabelSnapshotHook, PseudoLabelStatsHook)
+from .hooks import (
+    AtomicCheckpointHook,
+    ClassListHook,
+    CounterSeedHook,
+    EMATeacherHook,
+    NanGuardHook,
+    NonFiniteLossError,
+    PseudoLabelSnapshotHook,
+    PseudoLabelStatsHook,
+)
 from .loops import WeakIterTrainLoop
 from .optim import WeakAmpOptimWrapper
 from .runner import WeakRunner

@@ -41,7 +41,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value) if type(value) in (list, tuple) else [_plain(v) for v in value]
+        return tuple(map(_plain, value)) if isinstance(value, tuple) else list(map(_plain, value))
     if isinstance(value, np.ndarray):
         return torch.as_tensor(value) if value.dtype != object else str(value)
     if isinstance(value, np.generic):
@@ -84,8 +84,8 @@ def replay(folder: str | Path, rank: int = 0) -> dict[str, Any]:
     report_file = folder / ('report.json' if rank == 0 else f'report_rank{rank}.json')
     for path in (report_file, folder / 'state.pth', folder / f'batch_rank{rank}.pth'):
         if not path.is_file():
-            raise MissingFileError(f'{path} is missing, so {folder} is not a whole capture of rank {rank}; give a folder '
-                                   'work_dir/nan_capture/iter_<n>.')
+            raise MissingFileError(f'{path} is missing, so {folder} is not a whole capture of rank {rank}; give a '
+                                   'folder work_dir/nan_capture/iter_<n>.')
     report = json.loads(report_file.read_text())
     state = load_checkpoint_file(folder / 'state.pth', map_location='cpu')
     cfg = Config.fromstring(state['meta']['cfg'], file_format='.py')

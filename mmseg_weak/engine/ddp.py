@@ -16,16 +16,17 @@ __all__ = ['WeakDDP']
 class WeakDDP(MMDistributedDataParallel):
     """mmengine's wrapper without ``device_ids`` on CPU.
 
-    A model with ``train_step_through(forward, data, optim_wrapper)`` keeps its own step: ``forward(data, mode)`` runs the
-    model through this wrapper, so that gradients are averaged.
+    A model with ``train_step_through(forward, data, optim_wrapper)`` keeps its own step: ``forward(data, mode)`` runs
+    the model through this wrapper, so that gradients are averaged.
 
-    Statistics of plain BN layers are averaged over the ranks after each step, so that student and teacher are the same on
-    all of them (SyncBN needs no such thing, and there is none on CPU).
+    Statistics of plain BN layers are averaged over the ranks after each step, so that student and teacher are the same
+    on all of them (SyncBN needs no such thing, and there is none on CPU).
 
     Args:
         module: the model.
         device_ids: as the runner gives it; dropped where there is no CUDA.
-        broadcast_buffers: whether rank 0 overwrites the buffers of the others at every forward; mmengine's default is no.
+        broadcast_buffers: whether rank 0 overwrites the buffers of the others at every forward; mmengine's default is
+            no.
     """
 
     def __init__(self, module: nn.Module, device_ids: Optional[list[int]] = None, broadcast_buffers: bool = False,

@@ -38,9 +38,9 @@ class _Restarting:
 class WeakIterTrainLoop(IterBasedTrainLoop):
     """mmengine's iteration loop with an exact and immediate resume.
 
-    On resume it calls the sampler's ``skip(n)`` instead of loading n samples again, and first makes up a validation that
-    was due at the resumed iteration (a checkpoint is written before the validation of the same iteration, so a kill
-    between them would lose it). It tells methods how long an epoch is (``iters_per_epoch`` in the MessageHub).
+    On resume it calls the sampler's ``skip(n)`` instead of loading n samples again, and first makes up a validation
+    that was due at the resumed iteration (a checkpoint is written before the validation of the same iteration, so a
+    kill between them would lose it). It tells methods how long an epoch is (``iters_per_epoch`` in the MessageHub).
 
     Args:
         runner: the runner.
@@ -111,8 +111,8 @@ class WeakIterTrainLoop(IterBasedTrainLoop):
         if hasattr(self.sampler, 'skip'):
             self.sampler.skip(self._iter * self.dataloader.batch_size)
         else:
-            print_log(f'{type(self.sampler).__name__} cannot skip: {self._iter} batches are loaded again and thrown away. '
-                      'MultiSourceSampler and RunSampler resume at once.', logger='current', level=30)
+            print_log(f'{type(self.sampler).__name__} cannot skip: {self._iter} batches are loaded again and thrown '
+                      'away. MultiSourceSampler and RunSampler resume at once.', logger='current', level=30)
             for _ in range(self._iter):
                 next(self.dataloader_iterator)
         if self.runner.message_hub.get_info('last_val_iter', -1) != self._iter:

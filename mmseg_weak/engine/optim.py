@@ -14,8 +14,8 @@ __all__ = ['WeakAmpOptimWrapper']
 class WeakAmpOptimWrapper(AmpOptimWrapper):
     """mmengine's ``AmpOptimWrapper``, and bfloat16 on CPU, where that one refuses to start.
 
-    bfloat16 has float32's range, so no loss is scaled on CPU; the scaler is there, switched off, and checkpoints of both
-    machines can be read on either.
+    bfloat16 has float32's range, so no loss is scaled on CPU; the scaler is there, switched off, and checkpoints of
+    both machines can be read on either.
 
     Args:
         loss_scale: as for ``AmpOptimWrapper``; without effect on CPU.
@@ -32,8 +32,8 @@ class WeakAmpOptimWrapper(AmpOptimWrapper):
             super().__init__(loss_scale=loss_scale, dtype=dtype, **kwargs)
             return
         if dtype not in (None, 'bfloat16', torch.bfloat16):
-            raise ConfigError(f'optim_wrapper.dtype={dtype!r} needs a GPU; on CPU use \'bfloat16\', or type=\'OptimWrapper\' '
-                              'for full precision.')
+            raise ConfigError(f'optim_wrapper.dtype={dtype!r} needs a GPU; on CPU use \'bfloat16\', or '
+                              'type=\'OptimWrapper\' for full precision.')
         OptimWrapper.__init__(self, **kwargs)
         self._scale_update_param = None
         self.loss_scaler = torch.amp.GradScaler('cpu', enabled=False)

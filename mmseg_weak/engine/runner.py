@@ -151,8 +151,8 @@ class WeakRunner(Runner):
             self._has_loaded = True
             return None
         if skipped:
-            raise CheckpointError(f'None of the checkpoints in {self.work_dir} can be read ({", ".join(skipped)}); move '
-                                  'them away and start again without --resume.')
+            raise CheckpointError(f'None of the checkpoints in {self.work_dir} can be read ({", ".join(skipped)}); '
+                                  'move them away and start again without --resume.')
         self.logger.info(f'There is no checkpoint in {self.work_dir} yet: the run starts from the beginning.')
         return None
 

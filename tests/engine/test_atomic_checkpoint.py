@@ -130,4 +130,4 @@ def test_old_files_go_only_after_the_new_one_is_complete(tmp_path, monkeypatch):
     hook.keep_ckpt_ids = deque([1], 1)
     hook._save_checkpoint_with_step(runner, 2, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ['iter_2.pth', 'last_checkpoint']
-    assert hub.get_info('stale_ckpt_ids') == [1]  # in the new file: a kill before the removal does not leave it for ever
+    assert hub.get_info('stale_ckpt_ids') == [1]  # in the new file, should a kill come before the removal

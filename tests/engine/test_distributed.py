@@ -77,8 +77,8 @@ def test_no_deadlock_without_confident_pixels_and_equal_teachers(toy_config, tmp
     script = tmp_path / 'battery.py'
     script.write_text(BATTERY)
     config = toy_config(iters=4, interval=4, norm="dict(type='SyncBN')")
-    done = run_python('-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={_free_port()}', script, config,
-                      tmp_path / 'w', timeout=200)
+    launcher = '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={_free_port()}'
+    done = run_python(*launcher, script, config, tmp_path / 'w', timeout=200)
     text = done.stdout + done.stderr
     assert done.returncode == 0, text[-4000:]
     assert done.stdout.count('EQUAL True FINITE True') == 2, text[-3000:]  # student, teacher and statistics

@@ -9,7 +9,6 @@ from mmseg_weak.engine import NanGuardHook, replay
 from mmseg_weak.errors import MissingFileError
 
 
-
 @pytest.fixture
 def poisoned(toy_config, tmp_path, monkeypatch):
     """Runner of a run whose loss is NaN at iteration 5, because of one image's content."""
@@ -39,8 +38,9 @@ def test_run_stops_before_the_step_and_keeps_what_a_replay_needs(poisoned, tmp_p
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             before.update({key: value.clone() for key, value in runner.model.state_dict().items()})
     poisoned.register_hook(Remember(), priority='LOWEST')
-    with pytest.raises(RuntimeError, match=r'^The loss is not finite at iteration 5 \(.*loss_poison=nan.*\); the weights are '
-                                           r'as they were before the step\. .* the last good checkpoint is iter_4\.pth\. '):
+    with pytest.raises(RuntimeError, match=r'^The loss is not finite at iteration 5 \(.*loss_poison=nan.*\); the '
+                                           r'weights are as they were before the step\. .* the last good checkpoint is '
+                                           r'iter_4\.pth\. '):
         poisoned.train()
     assert all(torch.equal(value, poisoned.model.state_dict()[key]) for key, value in before.items())
     folder = tmp_path / 'w/nan_capture/iter_5'
@@ -65,8 +65,8 @@ def test_a_poisoned_run_resumes_from_its_capture(poisoned, tmp_path):
 
 
 def test_replay_of_something_else():
-    with pytest.raises(MissingFileError, match=r'report.json is missing, so nowhere is not a whole capture of rank 0; give a '
-                                               r'folder work_dir/nan_capture/iter_<n>\.'):
+    with pytest.raises(MissingFileError, match=r'report.json is missing, so nowhere is not a whole capture of rank 0; '
+                                               r'give a folder work_dir/nan_capture/iter_<n>\.'):
         replay('nowhere')
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmseg.registry import RUNNERS
 
 from mmseg_weak.compat import load_checkpoint_file
@@ -22,9 +23,6 @@ def run(config: Path, work_dir: Path, resume: bool = False, workers: int = 0, st
         runner.register_hook(_StopHook(stop), priority='LOWEST')
     runner.train()
     return runner
-
-
-from mmengine.hooks import Hook  # noqa: E402
 
 
 class _StopHook(Hook):
@@ -56,9 +54,9 @@ def test_resume_is_exact(toy_config, tmp_path, first, second):
     torch.rand(17)
     resumed = run(config, tmp_path / 'parts', resume=True, workers=second)
     assert resumed.iter == whole.iter == 8
-    assert_same(load_checkpoint_file(tmp_path / 'whole/iter_8.pth'), load_checkpoint_file(tmp_path / 'parts/iter_8.pth'))
-    scalars = [whole.message_hub.get_scalar('train/loss').data[0], resumed.message_hub.get_scalar('train/loss').data[0]]
-    assert scalars[0].tolist() == scalars[1].tolist()  # every loss of the run, those before the stop from the checkpoint
+    assert_same(*(load_checkpoint_file(tmp_path / name / 'iter_8.pth') for name in ('whole', 'parts')))
+    losses = [each.message_hub.get_scalar('train/loss').data[0].tolist() for each in (whole, resumed)]
+    assert losses[0] == losses[1] and len(losses[0]) == 8  # those before the stop come from the checkpoint
 
 
 def test_resume_takes_the_first_runs_seed(toy_config, tmp_path):
@@ -67,7 +65,7 @@ def test_resume_takes_the_first_runs_seed(toy_config, tmp_path):
     run(config, tmp_path / 'parts', stop=4, **{'randomness.seed': 7})
     resumed = run(config, tmp_path / 'parts', resume=True, **{'randomness.seed': None})
     assert resumed.seed == 7 and resumed.train_dataloader.sampler.seed == 7
-    assert_same(load_checkpoint_file(tmp_path / 'whole/iter_8.pth'), load_checkpoint_file(tmp_path / 'parts/iter_8.pth'))
+    assert_same(*(load_checkpoint_file(tmp_path / name / 'iter_8.pth') for name in ('whole', 'parts')))
 
 
 def test_two_runs_are_equal_and_another_seed_is_not(toy_config, tmp_path):
@@ -94,8 +92,8 @@ def test_resume_takes_the_newest_readable_checkpoint_and_names_the_others(toy_co
 def test_no_readable_checkpoint_at_all(toy_config, tmp_path):
     (tmp_path / 'w').mkdir()
     (tmp_path / 'w/iter_2.pth').write_bytes(b'')
-    with pytest.raises(RuntimeError, match=r'None of the checkpoints in .*w can be read \(iter_2.pth\); move them away and '
-                                           r'start again without --resume\.'):
+    with pytest.raises(RuntimeError, match=r'None of the checkpoints in .*w can be read \(iter_2.pth\); move them away '
+                                           r'and start again without --resume\.'):
         run(toy_config(), tmp_path / 'w', resume=True)
 
 
@@ -110,8 +108,8 @@ def test_validation_lost_at_the_resumed_iteration_is_made_up(toy_config, tmp_pat
 
 
 def test_batch_sizes_of_loader_and_sampler_must_agree(toy_config, tmp_path):
-    with pytest.raises(ValueError, match=r'^train_dataloader.batch_size is 6, but train_dataloader.sampler.batch_size is 4; '
-                                         r'set both to the same number of images\.$'):
+    with pytest.raises(ValueError, match=r'^train_dataloader.batch_size is 6, but train_dataloader.sampler.batch_size '
+                                         r'is 4; set both to the same number of images\.$'):
         run(toy_config(), tmp_path / 'w', **{'train_dataloader.batch_size': 6})
 
 

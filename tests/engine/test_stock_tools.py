@@ -53,13 +53,13 @@ def test_our_tools_answer_a_mistake_with_a_sentence_and_code_2(tmp_path, toy_con
     done = run_python(ROOT / 'tools/test.py', toy_config(), tmp_path / 'none.pth')
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1] == (
-        f'Error: The checkpoint {tmp_path}/none.pth does not exist; give a .pth file of this config, for example the one that '
-        'work_dir/last_checkpoint names.')
+        f'Error: The checkpoint {tmp_path}/none.pth does not exist; give a .pth file of this config, for example the '
+        'one that work_dir/last_checkpoint names.')
 
 
 def test_a_checkpoint_of_other_classes_is_refused(tmp_path, toy_config, stock_tool, run_python):
     path = tmp_path / 'other.pth'
     torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=['x', 'y', 'z', 'u', 'v']))), path)
     done = run_python(stock_tool('test.py'), toy_config('supervised'), path, '--work-dir', tmp_path / 'w')
-    assert ('CheckpointError: The checkpoint was trained on 5 classes (x, y, z, u, ...), the dataset of this config has 3 '
-            '(a, b, c); use the config it was trained with') in done.stderr, done.stderr[-2000:]
+    assert ('CheckpointError: The checkpoint was trained on 5 classes (x, y, z, u, ...), the dataset of this config '
+            'has 3 (a, b, c); use the config it was trained with') in done.stderr, done.stderr[-2000:]

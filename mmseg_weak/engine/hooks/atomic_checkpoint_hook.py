@@ -79,8 +79,8 @@ class AtomicCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook`` with writes that a kill cannot break; same arguments.
 
     Every file (also ``last_checkpoint`` and the best one) is written beside its place, synced to disk and renamed. Old
-    checkpoints go only after the new one is complete; if the run is killed between the two, the resumed run removes them.
-    Remote backends write whole objects already and are left as they are.
+    checkpoints go only after the new one is complete; if the run is killed between the two, the resumed run removes
+    them. Remote backends write whole objects already and are left as they are.
     """
 
     def before_train(self, runner: Any) -> None:

@@ -14,8 +14,8 @@ __all__ = ['ClassListHook']
 class ClassListHook(Hook):
     """Compare the classes in a checkpoint with those of the dataset, when testing and resuming.
 
-    mmengine loads a checkpoint of another class list with a warning and evaluates a head that was never trained. Fine-tuning
-    (``load_from`` in training) is left alone.
+    mmengine loads a checkpoint of another class list with a warning and evaluates a head that was never trained.
+    Fine-tuning (``load_from`` in training) is left alone.
     """
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
@@ -34,9 +34,9 @@ class ClassListHook(Hook):
         here = list((getattr(loop.dataloader.dataset, 'metainfo', None) or {}).get('classes') or []) if loop else []
         if written and here and written != here:
             raise CheckpointError(
-                f'The checkpoint was trained on {len(written)} classes ({_short(written)}), the dataset of this config has '
-                f'{len(here)} ({_short(here)}); use the config it was trained with, or give the dataset the same classes in '
-                'the same order (metainfo=dict(classes=...)).')
+                f'The checkpoint was trained on {len(written)} classes ({_short(written)}), the dataset of this config '
+                f'has {len(here)} ({_short(here)}); use the config it was trained with, or give the dataset the same '
+                'classes in the same order (metainfo=dict(classes=...)).')
 
 
 def _short(names: list[str], count: int = 4) -> str:

@@ -31,8 +31,8 @@ def seed_iteration(seed: int, rank: int, iteration: int) -> None:
 class CounterSeedHook(Hook):
     """Reseed the main process before every iteration.
 
-    Views, mixing boxes and dropout then depend on where the run stands and on nothing before it: no random state has to be
-    stored, and a resumed run draws what the uninterrupted one would have drawn.
+    Views, mixing boxes and dropout then depend on where the run stands and on nothing before it: no random state has
+    to be stored, and a resumed run draws what the uninterrupted one would have drawn.
     """
 
     priority = 'VERY_HIGH'

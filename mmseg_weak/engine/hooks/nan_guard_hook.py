@@ -32,14 +32,14 @@ class NanGuardHook(Hook):
     """Capture a step whose loss is NaN or infinite, and end the run before its gradients are applied.
 
     Written to ``work_dir/nan_capture/iter_<n>/``: ``report.json`` (losses, files of the batch, seed, rank),
-    ``batch_rank<r>.pth`` (the batch as it left the workers) and ``state.pth`` (a checkpoint of the moment before the step,
-    from which a run can also be resumed). ``mmseg_weak.engine.capture.replay`` runs the step again. Checkpoints of the run
-    are left as they are.
+    ``batch_rank<r>.pth`` (the batch as it left the workers) and ``state.pth`` (a checkpoint of the moment before the
+    step, from which a run can also be resumed). ``mmseg_weak.engine.capture.replay`` runs the step again. Checkpoints
+    of the run are left as they are.
 
-    Cost: the loss is summed on the device and copied to the host without waiting; the value is read when the optimizer is
-    about to step, while the backward pass is still being computed. Reading it then waits for the forward pass alone; mmengine
-    itself reads every loss for its log a moment later, so the step has as many stalls as before. With several ranks one
-    number more is reduced, since a NaN of one rank is in the averaged gradients of all.
+    Cost: the loss is summed on the device and copied to the host without waiting; the value is read when the optimizer
+    is about to step, while the backward pass is still being computed. Reading it then waits for the forward pass alone;
+    mmengine itself reads every loss for its log a moment later, so the step has as many stalls as before. With several
+    ranks one number more is reduced, since a NaN of one rank is in the averaged gradients of all.
 
     Where the model is compiled (``compile=True``), the loss is read from the log after the step.
     """
@@ -154,8 +154,9 @@ class NanGuardHook(Hook):
         else:
             state = 'the weights are as they were before the step'
         raise NonFiniteLossError(
-            f'The loss is not finite at iteration {step} ({shown}); {state}. The batch, its files, the losses and the state '
-            f'are in {folder}; ' + (f'the last good checkpoint is {good}. ' if good else 'no checkpoint was written yet. ')
+            f'The loss is not finite at iteration {step} ({shown}); {state}. The batch, its files, the losses and the '
+            f'state are in {folder}; '
+            + (f'the last good checkpoint is {good}. ' if good else 'no checkpoint was written yet. ')
             + 'Look at the files in report.json, or resume with a lower optim_wrapper.optimizer.lr or with '
               'optim_wrapper.clip_grad=dict(max_norm=1.0).')
 
