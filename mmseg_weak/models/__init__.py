@@ -1,4 +1,4 @@
 """Building blocks that several methods share, by OpenMMLab kind."""
-from . import data_preprocessors, losses, segmentors, teachers, utils
+from . import backbones, data_preprocessors, decode_heads, losses, segmentors, teachers, utils
 
-__all__ = ['data_preprocessors', 'losses', 'segmentors', 'teachers', 'utils']
+__all__ = ['backbones', 'data_preprocessors', 'decode_heads', 'losses', 'segmentors', 'teachers', 'utils']

@@ -114,7 +114,8 @@ class UnreliableContrastLoss(nn.Module):
             raise ConfigError(f'UnreliableContrastLoss has low_rank={low_rank} and high_rank={high_rank}; '
                               'it needs 0 < low_rank < high_rank.')
         self.num_classes, self.feat_channels = num_classes, feat_channels
-        self.low_rank, self.high_rank, self.anchor_thr, self.negative_thr = low_rank, high_rank, anchor_thr, negative_thr
+        self.low_rank, self.high_rank = low_rank, high_rank
+        self.anchor_thr, self.negative_thr = anchor_thr, negative_thr
         self.temperature, self.num_queries, self.num_negatives = temperature, num_queries, num_negatives
         self.prototype_ema, self.as_published = prototype_ema, as_published
         self.loss_weight, self._loss_name = loss_weight, loss_name
@@ -217,7 +218,8 @@ class UnreliableContrastLoss(nn.Module):
         usable, anchors, negatives = contrast_pixels(
             onehot, low, high, probs, num_labeled, low_rank=self.low_rank, high_rank=self.high_rank,
             anchor_thr=self.anchor_thr, negative_thr=self.negative_thr, as_published=self.as_published)
-        feats, feats_teacher = (full_precision(r).permute(0, 2, 3, 1).flatten(0, 2) for r in (rep, rep_teacher.detach()))
+        feats, feats_teacher = (full_precision(r).permute(0, 2, 3, 1).flatten(0, 2)
+                                for r in (rep, rep_teacher.detach()))
         classes, pixels = negatives.nonzero(as_tuple=True)
         self.push(feats_teacher[pixels], classes)
 

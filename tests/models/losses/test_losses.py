@@ -10,7 +10,7 @@ from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.losses.confidence_boundary import confidence_weighted_boundary_loss, sobel_boundary
 from mmseg_weak.models.losses.confidence_weighted_ce import confidence_weighted_ce, weight_by_confidence
 from mmseg_weak.models.losses.consistency import consistency_loss
-from mmseg_weak.models.losses.distillation import (region_content_loss, region_similarity, semantic_sensitive_loss)
+from mmseg_weak.models.losses.distillation import region_content_loss, region_similarity, semantic_sensitive_loss
 from mmseg_weak.models.losses.entropy_filtered_ce import drop_high_entropy, entropy_filtered_ce
 from mmseg_weak.models.losses.prob_ohem_ce import prob_ohem_cross_entropy
 
@@ -83,7 +83,8 @@ def test_confidence_weighted_by_hand():
     assert weight_by_confidence(loss, conf, valid, 0.5, 'pixelratio').item() == pytest.approx((6 * 2 / 3 + 26 / 4) / 7)
     released = (10 * 2 / 3 + 26 / 4) / 7
     assert weight_by_confidence(loss, conf, valid, 0.5, 'pixelratio', True).item() == pytest.approx(released)
-    assert weight_by_confidence(loss, conf, valid, 0.5, 'pixelavg').item() == pytest.approx(32 * (1.9 / 3 + 1.2 / 4) / 7)
+    average = 32 * (1.9 / 3 + 1.2 / 4) / 7
+    assert weight_by_confidence(loss, conf, valid, 0.5, 'pixelavg').item() == pytest.approx(average)
 
 
 def test_ohem_by_hand():
@@ -110,7 +111,8 @@ def test_boundary_loss_by_hand():
     x, y = torch.zeros(1, 2, 1, 3), torch.tensor([[[0, 1, 255]]])
     conf, edge = torch.tensor([[[.5, 1., 1.]]]), torch.tensor([[[True, False, True]]])
     assert confidence_weighted_boundary_loss(x, y, conf, edge).item() == pytest.approx(LOG2 * .75 + .5 * LOG2)
-    assert confidence_weighted_boundary_loss(x, y, conf, edge, gamma=2.0).item() == pytest.approx(LOG2 * .625 + .5 * LOG2)
+    squared = confidence_weighted_boundary_loss(x, y, conf, edge, gamma=2.0).item()
+    assert squared == pytest.approx(LOG2 * .625 + .5 * LOG2)
 
 
 def test_boundary_of_a_constant_map_is_the_outer_ring():
@@ -169,7 +171,8 @@ def test_region_content_gradcheck():
     assert torch.autograd.gradcheck(lambda f: region_content_loss(f, teacher, 2), (x,))
 
 
-@pytest.mark.parametrize('config', [dict(type='ConfidenceWeightedCE'), dict(type='ProbOhemCrossEntropyLoss', min_kept=3)])
+@pytest.mark.parametrize('config', [dict(type='ConfidenceWeightedCE'),
+                                    dict(type='ProbOhemCrossEntropyLoss', min_kept=3)])
 def test_is_a_loss_decode_of_mmseg(config, tiny_segmentor, tiny_batch):
     segmentor = tiny_segmentor()
     segmentor['decode_head']['loss_decode'] = dict(config, loss_weight=2.0)

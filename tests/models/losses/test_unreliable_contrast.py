@@ -56,8 +56,8 @@ def test_checkpoint_holds_filled_rows_and_restores_them():
 
 def test_pixels_of_each_role():
     s = scene()
-    usable, anchors, negatives = contrast_pixels(s['onehot'], s['low'], s['high'], s['probs'], 1, low_rank=1, high_rank=3,
-                                                 anchor_thr=0.3, negative_thr=1.0)
+    usable, anchors, negatives = contrast_pixels(s['onehot'], s['low'], s['high'], s['probs'], 1, low_rank=1,
+                                                 high_rank=3, anchor_thr=0.3, negative_thr=1.0)
     assert usable.sum(1).tolist() == [3, 3, 0]
     # labelled: the likeliest class is not the label; unlabelled: ranked second or third
     assert anchors[0].tolist() == [True, True, False, False, True, False, False, False]

@@ -2,8 +2,18 @@
 import pytest
 import torch
 
-from mmseg_weak.models.teachers.mixing import (BoxUniforms, box_masks, class_masks, cutmix_box, draw_box_uniforms,
-                                               draw_cutmix_masks, half_area_boxes, mix, rectangles_to_masks, uniforms)
+from mmseg_weak.models.teachers.mixing import (
+    BoxUniforms,
+    box_masks,
+    class_masks,
+    cutmix_box,
+    draw_box_uniforms,
+    draw_cutmix_masks,
+    half_area_boxes,
+    mix,
+    rectangles_to_masks,
+    uniforms,
+)
 
 
 def test_mix_shows_the_second_inside():

@@ -1,0 +1,86 @@
+"""timm's vision transformers as mmseg backbones: normalised intermediate feature maps at any input size."""
+import os
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_weak.errors import ConfigError, MissingFileError, near
+
+__all__ = ['TimmViT']
+
+
+@MODELS.register_module()
+class TimmViT(BaseModule):
+    """Feature maps of chosen blocks of a ViT, each through the final LayerNorm, class and register tokens dropped.
+
+    That is how DINOv2's ``get_intermediate_layers`` gives them, and what UniMatch V2's decoder reads; mmpretrain's
+    ``VisionTransformer`` normalises the last block only. timm is imported when this class is built.
+
+    Args:
+        model_name: of timm, for example 'vit_small_patch14_dinov2'.
+        out_indices: blocks, from 0. UniMatch V2: small and base (2, 5, 8, 11), large (4, 11, 17, 23).
+        checkpoint: local file of weights, timm's or the authors' (``dinov2_vits14_pretrain.pth``); None trains from
+            scratch. Nothing is downloaded.
+        frozen: train no parameter and keep eval mode (the small ADE20K setting of UniMatch V2).
+
+    Raises:
+        ConfigError: timm is not installed or does not know the model.
+        MissingFileError: the checkpoint is not there (when weights are initialised).
+    """
+
+    def __init__(self, model_name: str, out_indices: Sequence[int] = (2, 5, 8, 11), checkpoint: str | None = None,
+                 frozen: bool = False, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        try:
+            import timm
+        except ImportError as error:
+            raise ConfigError(f"model.backbone.type='TimmViT' needs timm, which is not installed: pip install timm "
+                              f'({error}).') from error
+        if not timm.is_model(model_name):
+            raise ConfigError(f'model.backbone.model_name is {model_name!r}, which timm {timm.__version__} does not '
+                              f"know. {near(model_name, timm.list_models('vit_*'))}")
+        self.vit = timm.create_model(model_name, pretrained=False, num_classes=0, dynamic_img_size=True)
+        depth = len(self.vit.blocks)
+        if not all(0 <= i < depth for i in out_indices):
+            raise ConfigError(f'model.backbone.out_indices is {tuple(out_indices)} and {model_name} has blocks 0 to '
+                              f'{depth - 1}.')
+        self.out_indices = list(out_indices)
+        self.patch_size = self.vit.patch_embed.patch_size[0]
+        self.checkpoint, self.frozen = checkpoint, frozen
+        if frozen:
+            self.vit.requires_grad_(False)
+        self.train(self.training)
+
+    def init_weights(self) -> None:
+        """Load ``checkpoint``; without one timm's own initialisation stays."""
+        if self.checkpoint is None:
+            return
+        if not os.path.isfile(self.checkpoint):
+            raise MissingFileError(f'model.backbone.checkpoint names {self.checkpoint}, which does not exist: give a '
+                                   'local file of ViT weights, or None to start from scratch.')
+        from timm.models import load_checkpoint
+        from timm.models.vision_transformer import checkpoint_filter_fn
+        load_checkpoint(self.vit, self.checkpoint, filter_fn=checkpoint_filter_fn, strict=False, weights_only=True)
+
+    def train(self, mode: bool = True) -> 'TimmViT':
+        """A frozen backbone stays in eval mode."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B,3,H,W) -> one (B,D,H/p,W/p) map per index.
+
+        Raises:
+            ConfigError: H or W is not a multiple of the patch size p.
+        """
+        h, w = images.shape[-2:]
+        if h % self.patch_size or w % self.patch_size:
+            raise ConfigError(
+                f'An image of {h}x{w} pixels came to a ViT with patches of {self.patch_size}: use a crop_size divisible '
+                f"by {self.patch_size}, and dict(type='ResizeToMultiple', size_divisor={self.patch_size}) in the test "
+                'pipeline.')
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return list(self.vit.forward_intermediates(images, indices=self.out_indices, norm=True,
+                                                       intermediates_only=True, output_fmt='NCHW'))
