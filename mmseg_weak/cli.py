@@ -16,7 +16,8 @@ class _Verbs(click.Group):
         if args and not args[0].startswith('-') and self.get_command(ctx, args[0]) is None:
             from mmseg_weak.errors import near
             hint = near(args[0], self.list_commands(ctx))
-            raise click.UsageError(f'there is no verb {args[0]!r}. {hint} `mmseg-weak --help` shows all'.replace('  ', ' '))
+            raise click.UsageError(f'there is no verb {args[0]!r}. {hint} `mmseg-weak --help` '
+                                   f'shows all'.replace('  ', ' '))
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -149,7 +150,8 @@ def new(classes: str | None, **kwargs) -> None:
     click.echo(f'\nWritten: {project.config}\nNext: mmseg-weak train {project.config}')
 
 
-@cli.command('check-data', epilog='Example: mmseg-weak check-data --images horses/images --masks horses/masks. ToyWorld '
+@cli.command('check-data', epilog='Example: mmseg-weak check-data --images horses/images --masks horses/masks. '
+                                  'ToyWorld '
                                   'is always right: mmseg-weak train supervised_toyworld')
 @click.option('--images', help='Folder of images.')
 @click.option('--masks', help='Folder of masks, each named as its image.')
@@ -175,7 +177,8 @@ def check_data(classes: str | None, **kwargs) -> None:
     click.echo('Next: mmseg-weak new DIR --images ... --masks ... --unlabeled ...')
 
 
-@cli.command(epilog='Example: mmseg-weak split --images horses/images --masks horses/masks --out splits. ToyWorld brings '
+@cli.command(epilog='Example: mmseg-weak split --images horses/images --masks horses/masks --out splits. ToyWorld '
+                    'brings '
                     'its own: mmseg-weak train unimatch_toyworld')
 @click.option('--out', required=True, help='Folder of the lists.')
 @click.option('--images', help='Folder of images.')

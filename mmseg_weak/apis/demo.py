@@ -140,7 +140,8 @@ def _start(folder: Path, config: str, length: int, iters: int | None, overwrite:
 def _finish(name: str, code: int, log: Path) -> None:
     if code:
         lines = [line for line in log.read_text(errors='replace').splitlines() if line.strip()]
-        told = next((line for line in reversed(lines) if line.startswith('Error: ')), lines[-1] if lines else 'no output')
+        told = next((line for line in reversed(lines) if line.startswith('Error: ')),
+                    lines[-1] if lines else 'no output')
         if code == 2:
             raise WeakError(f'training {name} stopped: {told.removeprefix("Error: ")}')
         raise RuntimeError(f'training {name} ended with {code}, see {log}: {told}')

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 
 from mmseg_weak.errors import CheckpointError, ConfigError
 from mmseg_weak.files import write_bytes, write_text
 
 from .checkpoints import load_weights, read_checkpoint, state_dict_of
 from .config import load_config
-from .inferencer import _forget_pretrained, build_model, config_meta
+from .inferencer import build_model, config_meta, forget_pretrained
 from .pretty import format_config
 
 __all__ = ['export_student']
@@ -49,6 +51,7 @@ def export_student(config: str | Path, checkpoint: str | Path, out: str | Path, 
     if there and not overwrite:
         raise ConfigError(f'{there[0]} is there already; give another folder or say overwrite')
     cfg = load_config(config)
+    init_default_scope('mmseg')
     content = read_checkpoint(checkpoint)
     weights = state_dict_of(content)
     model, prefix = _network(cfg, which, weights, checkpoint)
@@ -89,7 +92,7 @@ def _network(cfg: Config, which: str, weights: dict, checkpoint) -> tuple[dict, 
                               + ("export which='student'" if which == 'teacher'
                                  else 'give the checkpoint of a semi-supervised run'))
     model = copy.deepcopy(segmentor.to_dict() if isinstance(segmentor, ConfigDict) else dict(segmentor))
-    _forget_pretrained(model)
+    forget_pretrained(model)
     for key in ('train_cfg', 'init_cfg'):
         model.pop(key, None)
     model['data_preprocessor'] = _preprocessor(source.get('data_preprocessor') or
@@ -129,7 +132,6 @@ def _plain_losses(node) -> None:
 
 def _ours(node):
     """Names of registered types in a config that live in this package."""
-    from mmseg.registry import MODELS
     if isinstance(node, dict):
         kind = node.get('type')
         found = MODELS.get(kind) if isinstance(kind, str) else kind

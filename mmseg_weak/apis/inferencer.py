@@ -11,7 +11,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import CheckpointError, ConfigError, DataError
@@ -21,7 +21,7 @@ from .checkpoints import load_weights, read_checkpoint
 from .config import load_config
 from .images import read_image, to_bgr
 
-__all__ = ['Prediction', 'SegInferencer']
+__all__ = ['Prediction', 'SegInferencer', 'build_model', 'config_meta', 'forget_pretrained']
 
 
 @dataclass
@@ -65,13 +65,14 @@ class SegInferencer:
     def __init__(self, config: str | Path | Config, checkpoint: str | Path | None = None, device: str | None = None,
                  max_pixels: int = 4_000_000, tile_px: int = 1024, overlap_px: int = 128,
                  min_side_px: int = 32) -> None:
-        if not 0 <= 2 * overlap_px < tile_px:
-            raise ConfigError(f'overlap_px is {overlap_px} for tiles of tile_px={tile_px}; give less than half a tile')
+        if not 0 <= 2 * overlap_px < tile_px or tile_px < 64:
+            raise ConfigError(f'overlap_px is {overlap_px} for tiles of tile_px={tile_px}; give tiles of at least 64 '
+                              f'px and '
+                              f'less than half a tile')
         self.cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(config)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.max_pixels, self.tile_px, self.overlap_px = max_pixels, tile_px, overlap_px
         self.min_side_px = min_side_px
-        init_default_scope(self.cfg.get('default_scope', 'mmseg'))
         self.model = build_model(self.cfg)
         meta: dict = {}
         if checkpoint is not None:
@@ -117,9 +118,10 @@ class SegInferencer:
         mask, confidence = np.zeros(shape, kind), np.zeros(shape, np.float32)
         scale = shape[0] / size[0], shape[1] / size[1]
         # Logits come out at the original scale, so where that is finer, a tile must be smaller.
-        side = max(2 * self.overlap_px + 1, int(self.tile_px / max(1.0, *scale)))
-        for top, bottom, row in _tiles(size[0], side, self.overlap_px):
-            for left, right, column in _tiles(size[1], side, self.overlap_px):
+        finer = max(1.0, *scale)
+        side, overlap = max(64, int(self.tile_px / finer)), min(self.overlap_px, max(16, int(self.overlap_px / finer)))
+        for top, bottom, row in _tiles(size[0], side, overlap):
+            for left, right, column in _tiles(size[1], side, overlap):
                 inside = [round(v * s) for v, s in ((top, scale[0]), (bottom, scale[0]),
                                                     (left, scale[1]), (right, scale[1]))]
                 part = self._pass(np.ascontiguousarray(prepared[top:bottom, left:right]),
@@ -174,15 +176,16 @@ def build_model(cfg: Config) -> torch.nn.Module:
     """
     if not cfg.get('model'):
         raise ConfigError(f'{cfg.filename or "the config"} has no key `model`; give a config that describes a network')
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
     model = copy.deepcopy(cfg.model)
-    _forget_pretrained(model)
+    forget_pretrained(model)
     model = MODELS.build(model)
     if not hasattr(model, 'test_step'):
         raise ConfigError(f'model.type is {cfg.model.type}, which is no segmentor; give a config of a segmentor')
     return model
 
 
-def _forget_pretrained(node) -> None:
+def forget_pretrained(node) -> None:
     """Drop weights that a config would fetch at the start of training; a checkpoint follows."""
     if isinstance(node, dict):
         if node.get('pretrained') is not None:
@@ -191,15 +194,14 @@ def _forget_pretrained(node) -> None:
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             node['init_cfg'] = None
         for value in node.values():
-            _forget_pretrained(value)
+            forget_pretrained(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            _forget_pretrained(value)
+            forget_pretrained(value)
 
 
 def config_meta(cfg: Config) -> dict:
     """Classes and palette that a config itself names: of its dataset's ``metainfo`` or of its dataset class."""
-    from mmseg.registry import DATASETS
     for key in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
         dataset = (cfg.get(key) or {}).get('dataset') or {}
         while dataset.get('labeled') or dataset.get('dataset'):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mmseg_weak.datasets.findings import raise_first
 from mmseg_weak.datasets.lists import Pair
@@ -12,8 +13,7 @@ from mmseg_weak.errors import ConfigError, DataError, near
 from mmseg_weak.files import write_text
 
 from .check_data import DataReport, check_data, format_findings
-from .config import config_names
-from .new_config import Plan, from_folders, from_own_config
+from .new_config import Plan, from_folders, from_own_config, methods
 from .new_masks import index_masks
 
 __all__ = ['NewProject', 'new_project']
@@ -72,10 +72,9 @@ def new_project(dir: str | Path, images: str | None = None, masks: str | None = 
         ConfigError: unknown method, contradicting arguments, weights that fit no backbone, a config that is there.
         DataError, MissingFileError: of the images and masks, naming the file.
     """
-    import torch
-    methods = sorted({name.split('/')[0] for name in config_names()})
-    if method not in methods:
-        hint = near(method, methods)
+    known = methods()
+    if method not in known:
+        hint = near(method, known)
         raise ConfigError(f'there is no method {method!r}. {hint} `mmseg-weak list` shows all'.replace('  ', ' '))
     out = Path(dir) / f'{method}.py'
     if out.exists() and not overwrite:
@@ -116,7 +115,8 @@ def _from_folders(project: NewProject, folder: Path, images, masks, unlabeled, c
                   val_ratio: float, seed: int, device: str) -> str:
     if not images or not masks:
         missing = 'images' if not images else 'masks'
-        raise ConfigError(f'{missing} is missing: a semi-supervised method learns from some images with masks; give the '
+        raise ConfigError(f'{missing} is missing: a semi-supervised method learns from some images with masks; give '
+                          f'the '
                           f'folder of {missing} (--{missing} DIR), a mask named as its image')
     found = check_data(images, masks, unlabeled, classes=classes)
     said, masks = index_masks(found, masks, folder / 'masks')

@@ -13,13 +13,15 @@ from mmseg_weak.visualization import voc_palette
 
 from .checkpoints import read_checkpoint, state_dict_of
 from .config import config_names, configs_root, load_config
+from .inferencer import forget_pretrained
 from .pretty import format_config
 
-__all__ = ['Plan', 'from_folders', 'from_own_config']
+__all__ = ['Plan', 'from_folders', 'from_own_config', 'methods']
 
 # Long side to which images are reduced, labelled images a batch, iterations. CPU: some minutes on two cores.
 _CPU = dict(side=256, batch=4, iters=600)
 _GPU = dict(side=768, batch=8, iters=20000)
+_TOY_BATCH = 8  # labelled images in a batch of configs/_base_/datasets/toyworld.py
 _BACKBONES = dict(MobileNetV2='_base_/models/mobilenetv2_light.py', ResNetV1c='_base_/models/deeplabv3plus_r50-d16.py')
 _KEPT = ('custom_imports', 'default_scope', 'runner_type', 'model_wrapper_cfg', 'env_cfg', 'vis_backends', 'visualizer',
          'log_processor', 'log_level', 'load_from', 'resume')
@@ -60,16 +62,42 @@ class Plan:
 def _plain(value: Any) -> Any:
     """Config values as plain dicts and lists, copied."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in (value.to_dict() if isinstance(value, ConfigDict) else value).items()}
+        return {
+            key: _plain(item)
+            for key, item in (value.to_dict() if isinstance(value, ConfigDict) else value).items()
+        }
     return type(value)(_plain(item) for item in value) if isinstance(value, (list, tuple)) else copy.deepcopy(value)
 
 
+def methods() -> dict[str, str]:
+    """What ``--method`` takes, to the config it takes the settings from.
+
+    That is every ToyWorld config, which needs no files, under its own name without ``_toyworld``, and under the name
+    of its folder where it is the folder's first.
+    """
+    found: dict[str, str] = {}
+    toys = sorted(name for name in config_names() if name.endswith('_toyworld'))
+    for name in toys:
+        slug, leaf = name.split('/')[0], name.split('/')[-1].removesuffix('_toyworld')
+        found[leaf] = name
+        if leaf.replace('-', '_') == slug or slug not in found:
+            found[slug] = name
+    return found
+
+
 def _template(method: str) -> Config:
-    """A config of the method to take its own settings from: the ToyWorld one, which needs no files."""
-    names = [name for name in config_names() if name.split('/')[0] == method]
-    toys = [name for name in names if name.endswith('_toyworld')]
-    preferred = f'{method}/{method}_toyworld'
-    return load_config(preferred if preferred in toys else (toys or names)[0])
+    """The method's own settings.
+
+    Raises:
+        ConfigError: the method starts from networks trained before, which `new` cannot know.
+    """
+    toy = load_config(methods()[method])
+    needs = [key for key in toy.model if key.endswith('_checkpoint')]
+    if needs:
+        raise ConfigError(f'{method} starts from networks that were trained before ({", ".join(needs)}); take its '
+                          f'config '
+                          f'{methods()[method]} as the pattern of your own')
+    return toy
 
 
 def from_folders(plan: Plan) -> tuple[str, list[str]]:
@@ -101,9 +129,12 @@ def from_folders(plan: Plan) -> tuple[str, list[str]]:
 
     labeled = data('FolderSegDataset', 'labeled', train_steps)
     if plan.method == 'supervised':
-        train_set, sampler, batch = dict(type='SeededDataset', dataset=labeled), dict(type='RunSampler'), choice['batch']
+        train_set, sampler, batch = dict(type='SeededDataset',
+                                         dataset=labeled), dict(type='RunSampler'), choice['batch']
     else:
-        train_set = dict(type='SemiDataset', labeled=labeled, unlabeled=data('UnlabeledDataset', 'unlabeled', train_steps))
+        train_set = dict(type='SemiDataset',
+                         labeled=labeled,
+                         unlabeled=data('UnlabeledDataset', 'unlabeled', train_steps))
         sampler = _plain(toy.train_dataloader.sampler)
         batch = _batch(sampler, choice['batch'])
     sampler['batch_size'] = batch
@@ -146,12 +177,14 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
     Raises:
         ConfigError: it has no network or training part, or counts in epochs.
     """
+    init_default_scope('mmseg')
     own, toy = load_config(config), _template(method)
     for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'):
         if not own.get(key):
             raise ConfigError(f'{config} has no {key}; give a whole mmseg config, one that tools/train.py runs')
     if 'segmentor' in own.model:
-        raise ConfigError(f'model.type of {config} is {own.model.type}, which is semi-supervised already; give the config '
+        raise ConfigError(f'model.type of {config} is {own.model.type}, which is semi-supervised already; give the '
+                          f'config '
                           f'of the plain network')
     length = iters or own.train_cfg.get('max_iters')
     if not length:
@@ -163,7 +196,8 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
     while 'dataset' in labeled and 'pipeline' not in labeled:  # RepeatDataset and the like
         labeled = labeled['dataset']
     if 'pipeline' not in labeled:
-        raise ConfigError(f'train_dataloader.dataset of {config} is {labeled.get("type")}, which has no pipeline of its '
+        raise ConfigError(f'train_dataloader.dataset of {config} is {labeled.get("type")}, which has no pipeline of '
+                          f'its '
                           f'own; give a config with one dataset')
     crop = _crop(prepare, labeled['pipeline'], config)
     sampler = _plain(toy.train_dataloader.sampler)
@@ -198,7 +232,8 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
         each = sections.get(key)
         if isinstance(each, dict) and str(each.get('type')).rsplit('.', 1)[-1] == 'IoUMetric':
             each['type'] = 'WeakIoUMetric'
-    head = (f'{Path(str(config)).name} made semi-supervised with {method}; written by `mmseg-weak new`, change what you '
+    head = (f'{Path(str(config)).name} made semi-supervised with {method}; written by `mmseg-weak new`, change what '
+            f'you '
             f'like.')
     order = ['custom_imports', 'default_scope', 'model', 'train_dataloader']
     sections = {key: sections[key] for key in [*order, *(k for k in sections if k not in order)]}
@@ -211,7 +246,8 @@ def _crop(prepare: dict, steps: list[dict], config) -> tuple[int, int]:
     for value in (prepare.get('size'), *(step.get('crop_size') for step in steps)):
         if value:
             return (value, value) if isinstance(value, int) else tuple(value)
-    raise ConfigError(f'{config} has neither model.data_preprocessor.size nor a RandomCrop in its training pipeline; add '
+    raise ConfigError(f'{config} has neither model.data_preprocessor.size nor a RandomCrop in its training pipeline; '
+                      f'add '
                       f'one, since labelled and unlabelled images of a batch need one size')
 
 
@@ -261,8 +297,8 @@ def _set_classes(node: Any, classes: int) -> None:
 
 
 def _batch(sampler: dict, labeled: int) -> int:
-    ratio = sampler['source_ratio']
-    return labeled * sum(ratio) // ratio[0]
+    """Size of a batch with ``labeled`` images of each 8 in the ToyWorld config's supervised batch."""
+    return sampler['batch_size'] * labeled // _TOY_BATCH
 
 
 def _sizes(size: tuple[int, int], side: int) -> tuple[tuple[int, int] | None, tuple[int, int]]:
@@ -278,7 +314,10 @@ def _resize(scale: tuple[int, int] | None) -> list[dict]:
 
 def _optimizer(toy: Config, pretrained: bool) -> dict:
     """SGD around the method's own wrapper; a pretrained backbone learns at a tenth of the head's rate."""
-    wrapper = {key: value for key, value in _plain(toy.optim_wrapper).items() if key not in ('optimizer', 'paramwise_cfg')}
+    wrapper = {
+        key: value
+        for key, value in _plain(toy.optim_wrapper).items() if key not in ('optimizer', 'paramwise_cfg')
+    }
     rate = 0.01 if pretrained else 0.05
     wrapper['optimizer'] = dict(type='SGD', lr=rate, momentum=0.9, weight_decay=1e-4)
     if pretrained:
@@ -302,13 +341,13 @@ def _hooks(toy: Config, iters: int) -> dict:
 
 def _check(model: dict, method: str) -> None:
     """Build the model once, so that a config that cannot train is never written."""
-    from .inferencer import _forget_pretrained
     trial = _plain(model)
-    _forget_pretrained(trial)
+    forget_pretrained(trial)
     try:
         MODELS.build(trial)
     except (TypeError, KeyError, AssertionError, AttributeError) as error:
-        raise ConfigError(f'{method} does not go with this network ({error}); take another method, or start from one of '
+        raise ConfigError(f'{method} does not go with this network ({error}); take another method, or start from one '
+                          f'of '
                           f'its own configs (`mmseg-weak list {method}`)') from error
 
 
@@ -316,7 +355,8 @@ def _backbone(plan: Plan) -> tuple[str, list[str]]:
     """Type of the backbone: the one that the weights fit, else by the machine."""
     default = 'ResNetV1c' if plan.gpu else 'MobileNetV2'
     if plan.weights is None:
-        return default, [f'The backbone is {default} and starts from random weights, so it needs longer and ends lower; '
+        return default, [f'The backbone is {default} and starts from random weights, so it needs longer and ends '
+                         f'lower; '
                          f'--weights FILE starts it from ImageNet.']
     have = state_dict_of(read_checkpoint(plan.weights))
     have = {key.removeprefix('backbone.'): value.shape for key, value in have.items()}

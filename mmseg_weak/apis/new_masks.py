@@ -66,7 +66,8 @@ def _colours(files: list[str]) -> list[int]:
     for file in files:
         colours.update(np.unique(_packed(file)).tolist())
         if len(colours) > _MOST_COLOURS:
-            raise DataError(f'the RGB masks hold more than {_MOST_COLOURS} colours (seen at {file}), so the colours are '
+            raise DataError(f'the RGB masks hold more than {_MOST_COLOURS} colours (seen at {file}), so the colours '
+                            f'are '
                             f'no classes: they were smoothed or saved as JPEG. Export them as PNG without smoothing, '
                             f'best as class indices')
     return sorted(colours)

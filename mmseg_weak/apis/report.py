@@ -84,7 +84,8 @@ def _intro(run: Run, base: Run | None, top: Run | None, verdict: Verdict | None)
         tiles += [(f'{miou(verdict.theirs):.1f}', f'mIoU of {base.name}, %'),
                   (f'<span class="{sign}">{verdict.gain:+.1f}</span>', 'points gained')]
     if top is not None and miou(top.last) is not None:
-        tiles.append((f'{miou(comparable(run, top, "--upper")[1]):.1f}', f'mIoU with all labels ({escape(top.name)}), %'))
+        tiles.append((f'{miou(comparable(run, top, "--upper")[1]):.1f}', f'mIoU with all labels '
+                                                                         f'({escape(top.name)}), %'))
     if run.evals and len(run.evals) > 1:
         best = max(run.evals, key=lambda step: miou(run.evals[step]) or 0)
         if best != max(run.evals):

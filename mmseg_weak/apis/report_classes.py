@@ -92,7 +92,8 @@ def classes_section(run: Run, base: Run | None, top: Run | None, share: tuple[li
                       f'{sparkline(curves, f"{run.classes[i]}: IoU {end:.1f} % at the end", (0, ceiling))}</div>')
     keys = ''.join(f'<span class="key k-{style}">{escape(each.name)}</span> ' for each, style in
                    ((run, 'a'), (base, 'b'), (top, 'c')) if each is not None)
-    return html + (f'<h3>The {len(rare)} rarest classes over the run</h3><p class="soft">IoU from 0 to {ceiling} %. {keys}</p>'
+    return html + (f'<h3>The {len(rare)} rarest classes over the run</h3><p class="soft">IoU from 0 to {ceiling} %. '
+                   f'{keys}</p>'
                    f'<div class="multiples">{multiples}</div>')
 
 

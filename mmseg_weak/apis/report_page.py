@@ -55,13 +55,14 @@ thead th { color:var(--soft); font-weight:600 } tbody th { font-weight:500 }
 .bar.diff i.up { background:var(--good) } .bar.diff i.down { background:var(--bad) }
 .bar.diff::after { content:""; position:absolute; left:50%; top:-2px; bottom:-2px; width:1px; background:var(--soft) }
 .swatch { display:inline-block; width:12px; height:12px; border-radius:3px; margin-right:6px; vertical-align:-1px;
-  border:1px solid var(--line) } .legendrow { display:flex; flex-wrap:wrap; gap:4px 14px; font-size:.85rem; margin:8px 0 }
+  border:1px solid var(--line) } .legendrow { display:flex; flex-wrap:wrap; gap:4px 14px; font-size:.85rem; margin:8px 0
+  }
 .multiples { display:grid; grid-template-columns:repeat(auto-fill,minmax(165px,1fr)); gap:14px; margin-top:8px }
 .multiple { font-size:.85rem } .multiple b { float:right; font-variant-numeric:tabular-nums }
 .spark { width:100%; height:44px; display:block }
 .matrix td { text-align:center; padding:3px 6px; min-width:38px } .matrix th { font-weight:500 }
-.matrix thead th { writing-mode:vertical-rl; transform:rotate(180deg); text-align:left; padding:6px 2px; max-width:none }
-.matrix thead th:first-child { writing-mode:horizontal-tb; transform:none; vertical-align:bottom; max-width:9em;
+.matrix thead th { writing-mode:vertical-rl; transform:rotate(180deg); text-align:left; padding:6px 2px; max-width:none
+} .matrix thead th:first-child { writing-mode:horizontal-tb; transform:none; vertical-align:bottom; max-width:9em;
   white-space:normal }
 .pictures { display:grid; gap:12px; margin:10px 0 } .row { display:grid; gap:8px;
   grid-template-columns:repeat(var(--n),minmax(90px,1fr)) } .row img { width:100%; display:block; border-radius:6px;

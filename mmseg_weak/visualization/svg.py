@@ -103,7 +103,8 @@ def line_chart(series: Sequence[Series], title: str, unit: str = '', height: int
         x = at(tick, low)[0]
         anchor = 'end' if x > width - right - 14 else 'middle'
         parts.append(f'<text x="{x:.1f}" y="{height - 16}" text-anchor="{anchor}">{number(tick)}</text>')
-    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 1}" text-anchor="middle">{escape(x_name)}</text>')
+    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 1}" '
+                 f'text-anchor="middle">{escape(x_name)}</text>')
     for one, points in curves:
         path = ' '.join(f'{"M" if i == 0 else "L"}{at(*p)[0]:.1f} {at(*p)[1]:.1f}' for i, p in enumerate(points))
         parts.append(f'<path class="s-{one.style}" d="{path}"/>')

@@ -61,8 +61,12 @@ def _evaluation(folder, step, quality, rng, pictures):
                      conf=png_bytes(rng.integers(90, 255, mask.shape).astype(np.uint8)))
         for part, data in parts.items():
             write_bytes(folder / f'{base}_{part}.png', data)
-        record['pictures'].append(dict(kind='fixed' if number < 2 else 'worst', img_path=f'camvid/test/{number:04d}.jpg',
-                                       mIoU=0.5 - 0.1 * number, **{part: f'{base}_{part}.png' for part in parts}))
+        record['pictures'].append(
+            dict(kind='fixed' if number < 2 else 'worst',
+                 img_path=f'camvid/test/{number:04d}.jpg',
+                 mIoU=0.5 - 0.1 * number,
+                 **{part: f'{base}_{part}.png'
+                    for part in parts}))
     write_json(folder / f'iter_{step}.json', record)
 
 
@@ -106,5 +110,62 @@ def make_run(tmp_path):
                     conf = np.full(mask.shape, min(255, 60 + step // 4), np.uint8)
                     write_bytes(snapshots / f'iter_{step}/{number:02d}_x_conf.png', png_bytes(conf))
         return folder
+
+    return make
+
+
+NET = """
+custom_imports = dict(imports=['mmseg_weak'], allow_failed_imports=False)
+default_scope = 'mmseg'
+crop_size = (32, 32)
+net = dict(type='EncoderDecoder',
+    backbone=dict(type='ResNetV1c', depth=18, base_channels=4, stem_channels=4, num_stages=4, out_indices=(0, 1, 2, 3),
+                  strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), norm_cfg=dict(type='BN')),
+    decode_head=dict(type='FCNHead', in_channels=32, in_index=3, channels=8, num_convs=1, concat_input=False,
+                     num_classes=3, norm_cfg=dict(type='BN'), dropout_ratio=0.1, loss_decode=dict(LOSS)),
+    train_cfg=dict(), test_cfg=dict(mode='whole'))
+test_dataloader = dict(dataset=dict(type='FolderSegDataset', images='i', masks='m', test_mode=True,
+    metainfo=dict(classes=['sky', 'road', 'car'], palette=[[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+    pipeline=[dict(type='LoadImage'), RESIZE dict(type='LoadMask'), dict(type='PackSemiInputs')]))
+"""
+PLAIN = NET + "model = dict(data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=crop_size), **net)\n"
+SEMI = NET + """
+view = dict(type='PhotometricView')
+model = dict(type='FixMatch', segmentor=net, data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=crop_size,
+    mean=[100.0, 110.0, 120.0], views=dict(strong=view, strong1=view)))
+"""
+
+
+@pytest.fixture
+def make_model(tmp_path):
+    """A function that writes a tiny config and checkpoint: make_model(semi, resize, loss, ...) -> (config,
+    checkpoint)."""
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    import mmseg_weak  # noqa: F401
+
+    def make(semi: bool = False,
+             resize: str = '',
+             loss: str = "type='CrossEntropyLoss'",
+             classes=('sky', 'road', 'car'),
+             name: str = 'model'):
+        init_default_scope('mmseg')
+        config = tmp_path / f'{name}.py'
+        config.write_text((SEMI if semi else PLAIN).replace('RESIZE', resize).replace('LOSS', loss))
+        torch.manual_seed(0)
+        model = MODELS.build(Config.fromfile(str(config)).model)
+        model.init_weights()
+        for key, value in model.state_dict().items():
+            if key.endswith('running_mean'):  # statistics that matter, as after training
+                value.normal_(0, 0.1)
+            elif key.endswith('conv_seg.weight'):
+                value.normal_(0, 1)
+        checkpoint = tmp_path / f'{name}.pth'
+        torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(
+            classes=list(classes), palette=[[1, 2, 3], [4, 5, 6], [7, 8, 9]]))), checkpoint)
+        return config, checkpoint
 
     return make

@@ -16,8 +16,9 @@ def test_every_name_leads_to_its_file():
 
 def test_a_mistyped_name_gets_near_ones():
     name = config_names()[0]
-    with pytest.raises(ConfigError, match=rf"^No config is called '{name}x'\. Did you mean {name}.*\? `mmseg-weak list` "
-                                          r'shows all names; a path to a \.py file works too\.$'):
+    with pytest.raises(ConfigError,
+                       match=rf"^No config is called '{name}x'\. Did you mean {name}.*\? `mmseg-weak list` "
+                       r'shows all names; a path to a \.py file works too\.$'):
         find_config(f'{name}x')
 
 
@@ -40,8 +41,9 @@ def test_bases_in_other_libraries_are_mapped_through_several_files(tmp_path):
 
 def test_an_unknown_base_gets_near_names(tmp_path):
     (tmp_path / 'user.py').write_text("_base_ = 'mmseg::_base_/models/fcn_unet_s5-d61.py'\n")
-    with pytest.raises(MissingFileError, match=r'user\.py asks for mmseg::_base_/models/fcn_unet_s5-d61\.py, which is not '
-                                               r'in .*Did you mean _base_/models/fcn_unet_s5-d16\.py'):
+    with pytest.raises(MissingFileError,
+                       match=r'user\.py asks for mmseg::_base_/models/fcn_unet_s5-d61\.py, which is not '
+                       r'in .*Did you mean _base_/models/fcn_unet_s5-d16\.py'):
         load_config(tmp_path / 'user.py')
 
 

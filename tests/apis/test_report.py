@@ -77,7 +77,8 @@ def test_answer_in_words_by_hand(make_run):
     assert verdict.gain == pytest.approx((20 - 5 + 80) / 10)
     said = words(verdict, classes, 'supervised')
     assert said[0] == 'Yes. With the unlabelled images mIoU is 9.5 points higher than supervised without them.'
-    assert said[1] == ('It helps 9 of 10 classes: Sky (+20.0), Road (+10.0), Pavement (+10.0), Tree (+10.0), SignSymbol '
+    assert said[1] == ('It helps 9 of 10 classes: Sky (+20.0), Road (+10.0), Pavement (+10.0), Tree (+10.0), '
+                       'SignSymbol '
                        '(+10.0), Fence (+10.0) and 3 more.')
     assert said[2] == 'It hurts 1 of 10 classes: Building (-5.0).'
 
@@ -129,7 +130,8 @@ def test_errors(make_run, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DataError) as error:
         report(tmp_path / 'empty')
-    assert str(error.value) == (f'{tmp_path}/empty holds no training run: neither */vis_data/scalars.json nor eval/*.json '
+    assert str(error.value) == (f'{tmp_path}/empty holds no training run: neither */vis_data/scalars.json nor '
+                                f'eval/*.json '
                                 f'is there; give the work_dir of a run that has logged something')
     run, other = make_run('run'), make_run('other')
     for file in (other / 'eval').glob('*.json'):
@@ -138,7 +140,8 @@ def test_errors(make_run, tmp_path):
         file.write_text(json.dumps(record))
     with pytest.raises(ConfigError) as error:
         report(run, against=other)
-    assert str(error.value) == (f'--against {other} was evaluated on 7 other images than {run} (30); compare runs on the '
+    assert str(error.value) == (f'--against {other} was evaluated on 7 other images than {run} (30); compare runs on '
+                                f'the '
                                 f'same data')
 
 
