@@ -45,7 +45,6 @@ default_hooks = dict(checkpoint=dict(interval={interval}, max_keep_ckpts=-1), lo
                      visualization=dict(_delete_=True, type='SegVisualizationHook'))
 '''
 SEMI = '''
-custom_imports = dict(imports=['mmseg_weak', 'mmseg_weak.methods.semi.cutmix_seg'], allow_failed_imports=False)
 train_dataloader = dict(batch_size={batch}, num_workers=0,
                         sampler=dict(type='MultiSourceSampler', batch_size={batch}, source_ratio=[1, 1]),
                         dataset=dict(type='SemiDataset', labeled=labeled, unlabeled=unlabeled))
