@@ -1,14 +1,14 @@
 """Compare this project's code with golden vectors of the form described below, from any folder.
 
 Every case is `<root>/<slug>/<case>.npz` (arrays) and `<case>.json`: `function` (of `adapters/<slug>.py`), `settings`,
-`inputs`, `parameters`, `outputs` {name: {rtol, atol} or {match}} and `gradients` {name: {of, wrt, rtol, atol}}, the gradient
-of the sum of an output. An entry with `"optional": true` may be left out. An adapter function takes (arrays, settings)
-and returns the outputs by name.
+`inputs`, `parameters`, `outputs` {name: {rtol, atol} or {match}} and `gradients` {name: {of, wrt, rtol, atol}}, the
+gradient of the sum of an output. An entry with `"optional": true` may be left out. An adapter function takes (arrays,
+settings) and returns the outputs by name.
 
     python tests/parity/run.py --root DIR [--slug unimatch cps] [--strict]
 
-Exit status 0 when every case with an adapter agrees (with --strict: and every case has one), 1 otherwise, 2 when DIR holds
-no case.
+Exit status 0 when every case with an adapter agrees (with --strict: and every case has one), 1 otherwise, 2 when DIR
+holds no case.
 """
 import argparse
 import importlib.util

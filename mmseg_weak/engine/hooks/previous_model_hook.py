@@ -31,8 +31,8 @@ class PreviousModelHook(Hook):
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if not hasattr(model, 'remember'):
-            raise ConfigError(f'PreviousModelHook stands in custom_hooks, but {type(model).__name__} keeps no past models; '
-                              "take the hook out or use model.type='PrevMatch'.")
+            raise ConfigError(f'PreviousModelHook stands in custom_hooks, but {type(model).__name__} keeps no past '
+                              "models; take the hook out or use model.type='PrevMatch'.")
         if runner.val_loop is None:
             raise ConfigError('PreviousModelHook chooses past models by their validation score, and the run has no '
                               'validation: set val_dataloader, val_cfg and val_evaluator.')

@@ -8,15 +8,16 @@ labels, no threshold:
     L = CE(f1(x), y) + CE(f2(x), y) + w ( CE(f1(z), P2) + CE(f2(z), P1) )
 
     plain    z = labelled and unlabelled images,  P_n = argmax f_n(z) of the same pass
-    cutmix   z = mix(u0, u1, M),  P_n = argmax mix( f_n(u0), f_n(u1), M ) of passes without gradient in train mode, which
-             move BatchNorm statistics; M has 3 boxes of U[0.25, 0.5] of the area together, toggling where they overlap
+    cutmix   z = mix(u0, u1, M),  P_n = argmax mix( f_n(u0), f_n(u1), M ) of passes without gradient in train mode,
+             which move BatchNorm statistics; M has 3 boxes of U[0.25, 0.5] of the area together, toggling where
+             they overlap
 
 CE is the mean over labelled pixels of P, without gradient into P. w: VOC 1.5 plain, 1 with CutMix; Cityscapes 6 and 5.
 The first network predicts. lr: 0.0025 (VOC) with ordinary DDP; the release multiplies it with the number of GPUs and
 divides the loss by it.
 
-Deviations: padding of unlabelled images is ignored. CutMix partner: another image by default, in the release another crop
-of the same photograph (``MultiSourceSampler(partner='same_image')``).
+Deviations: padding of unlabelled images is ignored. CutMix partner: another image by default, in the release another
+crop of the same photograph (``MultiSourceSampler(partner='same_image')``).
 """
 import torch
 from mmseg.registry import MODELS

@@ -1,7 +1,7 @@
 """CW-BASS: Confidence-Weighted Boundary-Aware Learning for Semi-Supervised Semantic Segmentation, IJCNN 2025.
 
-arXiv 2502.15152 (v2); official repository psychofict/CW-BASS @ 4cad82c (MIT). Read from the code: the paper describes two
-stages, the code trains online in one loop, and so does this.
+arXiv 2502.15152 (v2); official repository psychofict/CW-BASS @ 4cad82c (MIT). Read from the code: the paper describes
+two stages, the code trains online in one loop, and so does this.
 
 Student s and EMA teacher t (eval mode, fixed decay 0.999, BatchNorm statistics copied) see the *same* view u:
 
@@ -12,9 +12,9 @@ Student s and EMA teacher t (eval mode, fixed decay 0.999, BatchNorm statistics 
 
 Labelled and unlabelled images pass the student apart (BatchNorm statistics per sub-batch).
 
-Deviations: padding of unlabelled images has label 255 and does not enter the mean of c. An epoch is one over the unlabelled
-list (the release: the longer of the two loaders). Known from its author's later work: the threshold drifts to its clamp;
-``unsup=dict(type='ConfidenceWeightedBoundaryLoss', fixed_thr=0.95)`` is the strict alternative.
+Deviations: padding of unlabelled images has label 255 and does not enter the mean of c. An epoch is one over the
+unlabelled list (the release: the longer of the two loaders). Known from its author's later work: the threshold drifts
+to its clamp; ``unsup=dict(type='ConfidenceWeightedBoundaryLoss', fixed_thr=0.95)`` is the strict alternative.
 """
 from mmseg.registry import MODELS
 from torch import Tensor

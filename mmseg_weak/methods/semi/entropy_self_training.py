@@ -2,7 +2,7 @@
 
 U2PL: CVPR 2022, arXiv 2203.03884, Haochen-Wang409/U2PL @ ab3d2be (Apache-2.0); FST: usr922/FST @ 5b44c01, semi_seg/.
 
-    1  m = argmax t(u), teacher in eval mode; with probability 1/2 image and label are mixed with the next image of the batch
+    1  m = argmax t(u), teacher in eval mode; with probability 1/2 images and labels are mixed with the next image
     2  one student pass over cat(x, u_mixed); L_s by the segmentor's own losses
     3  the teacher again on the same images, in *train mode* without gradient: logits t_u
     4  entropy H of softmax(t_u); labels with H >= its percentile p_e go; L_u = (B H W / kept) mean CE over the kept
@@ -10,10 +10,10 @@ U2PL: CVPR 2022, arXiv 2203.03884, Haochen-Wang409/U2PL @ ab3d2be (Apache-2.0); 
 
 Before that, ``sup_only_epochs`` of supervised training.
 
-Deviations: padding of unlabelled images has label 255. At the start of the semi-supervised part the teacher is set to the
-student once, statistics included. The release sets the parameters at *every* step of the first such epoch, and lets the
-teacher see the labelled images before (which moves its statistics): ``as_published=True``. An epoch is one over the
-unlabelled list.
+Deviations: padding of unlabelled images has label 255. At the start of the semi-supervised part the teacher is set to
+the student once, statistics included. The release sets the parameters at *every* step of the first such epoch, and
+lets the teacher see the labelled images before (which moves its statistics): ``as_published=True``. An epoch is one
+over the unlabelled list.
 """
 import torch
 from mmseg.registry import MODELS
@@ -143,7 +143,7 @@ class EntropySelfTraining(SemiSegmentor):
 
     def more_losses(self, embedding: Tensor | None, teacher_embedding: Tensor | None, teacher: Tensor,
                     teacher_logits: Tensor, label: Tensor, samples: list) -> dict[str, Tensor]:
-        """Further terms of a method: student and teacher embeddings (B,D,h,w), teacher logits small and at image size."""
+        """Further terms of a method, from embeddings (B,D,h,w) and teacher logits, small and at image size."""
         return {}
 
     def mix_batch(self, images: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

@@ -151,9 +151,9 @@ def split_batch(data: dict, parts: int, partner: bool = False) -> list[dict]:
         groups['unsup'], groups['partner'] = members[:len(members) // 2], members[len(members) // 2:]
     for name, members in groups.items():
         if len(members) % parts:
-            raise ConfigError(f"FutureSelfTraining(mode='wide') cuts each batch in {parts} and got {len(members)} images "
-                              f'of {name!r}: make the batch_size of train_dataloader.sampler {parts} times the one that '
-                              'each step shall have.')
+            raise ConfigError(f"FutureSelfTraining(mode='wide') cuts each batch in {parts} and got {len(members)} "
+                              f'images of {name!r}: make the batch_size of train_dataloader.sampler {parts} times the '
+                              'one that each step shall have.')
     out = []
     for k in range(parts):
         chosen = [i for members in groups.values()
@@ -187,8 +187,8 @@ class FutureSelfTraining(SemiSegmentor):
         method = MODELS.build(dict(method or dict(type='EntropySelfTraining'), segmentor=segmentor,
                                    data_preprocessor=data_preprocessor, predict_with=predict_with))
         if method.teacher is None:
-            raise ConfigError(f'FutureSelfTraining looks ahead for a teacher, and {type(method).__name__} has none: give '
-                              "model.method an EMA teacher, e.g. method=dict(type='EntropySelfTraining').")
+            raise ConfigError(f'FutureSelfTraining looks ahead for a teacher, and {type(method).__name__} has none: '
+                              "give model.method an EMA teacher, e.g. method=dict(type='EntropySelfTraining').")
         if getattr(method, 'update_inside', False):
             raise ConfigError('FutureSelfTraining moves the teacher itself; set model.method.update_inside=False.')
         # The frame's constructor would build the networks again; they are the method's.

@@ -2,8 +2,8 @@
 
 arXiv 2208.10169; official repository JayQine/MGD-SSSS @ 9309105 (MIT), built on CPS.
 
-A small student S learns from two frozen teachers that were trained semi-supervised (by CPS with CutMix): W wide, D deep.
-Unlabelled u0, u1 and a box mask M, um = mix(u0, u1, M), P_T = argmax mix( T(u0), T(u1), M ), s = S(um):
+A small student S learns from two frozen teachers that were trained semi-supervised (by CPS with CutMix): W wide, D
+deep. Unlabelled u0, u1 and a box mask M, um = mix(u0, u1, M), P_T = argmax mix( T(u0), T(u1), M ), s = S(um):
 
     L_pix_u = CE(s, P_W) + CE(s, P_D)
     L_sem   = lambda1 sum_{b,c} | GAP(s) - GAP(D(um)) |                               (a sum over images and classes)
@@ -11,13 +11,13 @@ Unlabelled u0, u1 and a box mask M, um = mix(u0, u1, M), P_T = argmax mix( T(u0)
     L_pix_l = CE(S(x), argmax W(x)) + CE(S(x), argmax D(x)),  L_sup = the segmentor's own losses
     L = L_sup + L_pix_u + L_pix_l + L_sem + L_con
 
-CE is the mean over labelled pixels. Teachers run in train mode (BatchNorm statistics of the batch; running ones drift), as in
-the release; ``teacher_mode='eval'`` is the other choice, and cheaper.
+CE is the mean over labelled pixels. Teachers run in train mode (BatchNorm statistics of the batch; running ones
+drift), as in the release; ``teacher_mode='eval'`` is the other choice, and cheaper.
 
-Deviations: the terms CE(W, .) and CE(D, .) of the release are constants, and neither they nor the student's passes that only
-serve them are computed (so the student's BatchNorm statistics see um and x only). Padding of unlabelled images is ignored by
-CE; GAP is over all pixels as published. A zero region has similarity 0 instead of NaN. lr 0.0025 (VOC) with ordinary DDP, as
-CPS. CutMix partner: see CPS.
+Deviations: the terms CE(W, .) and CE(D, .) of the release are constants, and neither they nor the student's passes
+that only serve them are computed (so the student's BatchNorm statistics see um and x only). Padding of unlabelled
+images is ignored by CE; GAP is over all pixels as published. A zero region has similarity 0 instead of NaN. lr 0.0025
+(VOC) with ordinary DDP, as CPS. CutMix partner: see CPS.
 """
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +38,8 @@ from mmseg_weak.models.utils import decode_with_embedding
 __all__ = ['FrozenTeacher', 'MultiGranularityDistiller', 'cross_labels']
 
 
-def cross_labels(student: Tensor, teachers: Sequence[tuple[Tensor | None, Tensor]], student_labels: Tensor | None = None,
-                 ignore_index: int = 255) -> list[Tensor]:
+def cross_labels(student: Tensor, teachers: Sequence[tuple[Tensor | None, Tensor]],
+                 student_labels: Tensor | None = None, ignore_index: int = 255) -> list[Tensor]:
     """Pixel-level consistency: CE(s, P_T) of every teacher T, and CE(t, P_S) where the student's labels are given.
 
     Args:
@@ -105,9 +105,9 @@ class FrozenTeacher(nn.Module):
         wrong = [k for k, v in chosen.items() if v.shape != self.module.state_dict()[k].shape]
         if missing or wrong:
             raise CheckpointError(
-                f'{self.checkpoint} does not hold the teacher that the config describes: {len(missing)} weights are missing '
-                f'and {len(wrong)} have another shape (first: {(missing + wrong)[0]}); give the config that it was trained '
-                'with.')
+                f'{self.checkpoint} does not hold the teacher that the config describes: {len(missing)} weights are '
+                f'missing and {len(wrong)} have another shape (first: {(missing + wrong)[0]}); give the config that it '
+                'was trained with.')
         self.module.load_state_dict(chosen)
 
 
@@ -135,8 +135,8 @@ class MultiGranularityDistiller(SemiSegmentor):
         for name in ('wide', 'deep'):
             classes = getattr(self, name).module.num_classes
             if classes != self.num_classes:
-                raise ConfigError(f'model.{name} has {classes} classes and the student {self.num_classes}; teachers and '
-                                  'student must know the same classes.')
+                raise ConfigError(f'model.{name} has {classes} classes and the student {self.num_classes}; teachers '
+                                  'and student must know the same classes.')
         if self.channels_last:
             self.to(memory_format=torch.channels_last)
         self.semantic = MODELS.build(dict(semantic or dict(type='SemanticSensitiveLoss')))
@@ -171,13 +171,14 @@ class MultiGranularityDistiller(SemiSegmentor):
     @torch.no_grad()
     def ask(self, teacher: FrozenTeacher, own: Tensor, partner: Tensor, mixed: Tensor, labelled: Tensor,
             mask: Tensor) -> tuple[Pseudo, Tensor, Tensor, Tensor]:
-        """A teacher on everything: pseudo labels pasted along the mask, labels (B,H,W) of the labelled images, logits and
-        embedding of the mixed ones. In train mode every batch passes alone, since each has its own statistics."""
+        """A teacher on everything: pseudo labels pasted along the mask, labels (B,H,W) of the labelled images, logits
+        and embedding of the mixed ones. In train mode every batch passes alone, since each has its own statistics."""
         network, batches = teacher.module, [own, partner, labelled]
         if teacher.mode == 'train':
             own_logits, partner_logits, known = (self.logits(x, network) for x in batches)
         else:
-            own_logits, partner_logits, known = self.logits(torch.cat(batches), network).split([len(x) for x in batches])
+            together = self.logits(torch.cat(batches), network)
+            own_logits, partner_logits, known = together.split([len(x) for x in batches])
         logits, embedding = decode_with_embedding(network, self.features(mixed, network))
         return (pseudo_from_logits(mix(own_logits, partner_logits, mask)), known.argmax(1),
                 self.upsample(logits, mixed.shape[-2:]), embedding)

@@ -11,12 +11,12 @@ UniMatch, and beside its own labels those of past models:
     lambda = e/W up to W = epochs // 2, then 1 - (e-W)/(epochs-W)
     L = ( L_x + L_std + lambda L_prev ) / ( 2 + lambda );  with an empty list ( L_x + L_std ) / 2
 
-Past models label in eval mode, logits are mixed. Snapshots are chosen by *validation* score, so validation labels have a say
-in training: said here because it is so in the paper's numbers.
+Past models label in eval mode, logits are mixed. Snapshots are chosen by *validation* score, so validation labels have
+a say in training: said here because it is so in the paper's numbers.
 
-Deviations: the list travels with the checkpoint (the release loses it on resume) and lies on the CPU; the model is appended
-right after the validation that sets the record, not at the start of the next epoch (the weights are the same). An epoch is
-one over the unlabelled list.
+Deviations: the list travels with the checkpoint (the release loses it on resume) and lies on the CPU; the model is
+appended right after the validation that sets the record, not at the start of the next epoch (the weights are the
+same). An epoch is one over the unlabelled list.
 """
 from collections.abc import Callable, Mapping, Sequence
 

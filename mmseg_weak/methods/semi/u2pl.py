@@ -4,25 +4,25 @@ arXiv 2203.03884; official repository Haochen-Wang409/U2PL @ ab3d2be (Apache-2.0
 
 Steps 1 to 5 of :class:`EntropySelfTraining`, with the kept share p_e = 100 - (100 - 80)(1 - epoch/epochs), and
 
-    6  alpha_t = 20 (1 - epoch/epochs); low mask H <= percentile(alpha_t), high mask H >= percentile(100 - alpha_t), labelled
-       pixels in both; masks and labels nearest-resized to the representation r (B,256,h,w), h = H/4
+    6  alpha_t = 20 (1 - epoch/epochs); low mask H <= percentile(alpha_t), high mask H >= percentile(100 - alpha_t);
+       labelled pixels are in both; masks and labels nearest-resized to the representation r (B,256,h,w), h = H/4
     7  L_c = mean over the classes present of InfoNCE( anchors of r_s | mean of r_t | bank of negatives ), see
        :class:`UnreliableContrastLoss`
     L = L_s + L_u + L_c
 
-r is a branch of two 3x3 layers and a 1x1 on the features that the decode head's classifier sees: in :class:`U2PLHead` the
-512 channels of the published DeepLabV3+, in any other mmseg head what it has there. The branch has an EMA of its own; the
-student stays a plain mmseg segmentor.
+r is a branch of two 3x3 layers and a 1x1 on the features that the decode head's classifier sees: in :class:`U2PLHead`
+the 512 channels of the published DeepLabV3+, in any other mmseg head what it has there. The branch has an EMA of its
+own; the student stays a plain mmseg segmentor.
 
-Deviations: those of :class:`EntropySelfTraining`; in the contrast everything is indexed by class id, negatives follow the
-paper's rule, and prototypes are off as in the published configs (:class:`UnreliableContrastLoss`, ``as_published``). The
-release's weight of L_c is 1 / number of GPUs: set ``contrast.loss_weight``.
+Deviations: those of :class:`EntropySelfTraining`; in the contrast everything is indexed by class id, negatives follow
+the paper's rule, and prototypes are off as in the published configs (:class:`UnreliableContrastLoss`,
+``as_published``). The release's weight of L_c is 1 / number of GPUs: set ``contrast.loss_weight``.
 """
 import torch
+from mmcv.cnn import ConvModule, build_norm_layer
 from mmseg.models.decode_heads import ASPPHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from mmcv.cnn import ConvModule, build_norm_layer
 from torch import Tensor, nn
 
 from mmseg_weak.models.losses.unreliable_contrast import entropy_split, resize_mask, to_onehot

@@ -5,15 +5,15 @@ arXiv 2410.10777; official repository LiheYoung/UniMatch-V2 @ f6afb4d (MIT).
 Against UniMatch: an EMA teacher, one stream that joins image and feature perturbation, CutMix inside the batch.
 
     (1) c = max softmax t(u_w),  m = argmax t(u_w)                                  teacher in eval mode
-    (2) inside box_j the strong view j, m, c and the valid area come from image B-1-i of the batch (images unmixed before)
+    (2) inside box_j the strong view j, m, c and the valid area come from image B-1-i of the batch, all unmixed
     (3) p_x = s(x);  (p_s1, p_s2) = s(cat(u_s1, u_s2)) with complementary dropout on every feature level:
         mask1 = 2 Bernoulli(1/2) per image and channel, mask2 = 2 - mask1; half of the images are left whole
     (4) L = ( CE(p_x, y) + (L_s1 + L_s2) / 2 ) / 2,  L_sj as in UniMatch
     (5) EMA a = min(1 - 1/(i+1), 0.996) of parameters and buffers
 
 Deviations: where the levels of a backbone differ in width (the paper's ViT has one), every width has a mask of its own;
-views are drawn on the device; an odd batch mixes its middle image with itself, as published; no division by zero without
-valid pixels.
+views are drawn on the device; an odd batch mixes its middle image with itself, as published; no division by zero
+without valid pixels.
 """
 from collections.abc import Sequence
 

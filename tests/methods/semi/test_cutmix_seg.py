@@ -30,16 +30,19 @@ def test_student_equal_to_teacher_without_mixing_has_no_consistency(build, tiny_
 
 
 def test_nobody_confident_is_zero(build, tiny_batch, losses_of):
-    losses, _ = losses_of(build('MeanTeacher', True, consistency=dict(type='ConsistencyLoss', conf_thr=1.0)), tiny_batch())
+    model = build('MeanTeacher', True, consistency=dict(type='ConsistencyLoss', conf_thr=1.0))
+    losses, _ = losses_of(model, tiny_batch())
     assert losses['loss_consistency'].item() == 0
 
 
 def test_teacher_labels_apart_in_train_mode_and_together_in_eval_mode(build):
     own, partner = torch.randn(2, 2, 3, 32, 32).unbind(0)
-    train, evaluating = (build('MeanTeacher', True, teacher=dict(momentum=0.01, mode=mode)) for mode in ('train', 'eval'))
+    train, evaluating = (build('MeanTeacher', True, teacher=dict(momentum=0.01, mode=mode))
+                         for mode in ('train', 'eval'))
     passes = {train: [], evaluating: []}
     for model in passes:
-        model.teacher.module.backbone.register_forward_pre_hook(lambda _m, x, model=model: passes[model].append(len(x[0])))
+        model.teacher.module.backbone.register_forward_pre_hook(
+            lambda _m, x, model=model: passes[model].append(len(x[0])))
         model.label_pair(own, partner)
     assert passes == {train: [2, 2], evaluating: [4]}
 

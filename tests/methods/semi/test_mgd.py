@@ -74,5 +74,5 @@ def test_teacher_from_a_config_file(tmp_path, tiny_segmentor):
 
 
 def test_class_counts_must_agree(build, tiny_segmentor):
-    with pytest.raises(ConfigError, match='^model.deep has 4 classes and the student 3; teachers and student must know'):
+    with pytest.raises(ConfigError, match='^model.deep has 4 classes and the student 3; teachers and student must'):
         build('MultiGranularityDistiller', True, wide=tiny_segmentor(), deep=tiny_segmentor(num_classes=4))

@@ -54,7 +54,8 @@ def test_supervised_epoch_comes_first_and_the_teacher_starts_after_it(build, tin
     losses_of(model, tiny_batch(), at=2)
     torch.testing.assert_close(dict(model.teacher.module.named_parameters())['decode_head.conv_seg.bias'],
                                model.student.decode_head.conv_seg.bias)
-    torch.testing.assert_close(model.representation_teacher.module.layers[-1].bias, model.representation.layers[-1].bias)
+    torch.testing.assert_close(model.representation_teacher.module.layers[-1].bias,
+                               model.representation.layers[-1].bias)
     model.update_teacher()
     assert model.teacher.updates == model.representation_teacher.updates == 1
 
@@ -105,7 +106,8 @@ def test_published_head(build, tiny_segmentor, tiny_batch, losses_of, blank):
     segmentor = tiny_segmentor()
     segmentor['decode_head'] = dict(
         type='U2PLHead', in_channels=32, in_index=3, channels=8, dilations=(1, 2), c1_in_channels=4, c1_channels=8,
-        num_classes=3, norm_cfg=dict(type='BN'), align_corners=True, loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True))
+        num_classes=3, norm_cfg=dict(type='BN'), align_corners=True,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True))
     model = u2pl(build, segmentor=segmentor)
     assert model.representation.layers[0].in_channels == 16  # the concat, as the classifier sees it
     losses, total = losses_of(model, tiny_batch())
@@ -122,5 +124,5 @@ def test_published_head_shapes():
 
 
 def test_wrong_mix(build):
-    with pytest.raises(ConfigError, match="^model.mix is 'mixup'; EntropySelfTraining knows 'none', 'cutout', 'cutmix', "):
+    with pytest.raises(ConfigError, match="^model.mix is 'mixup'; EntropySelfTraining knows 'none', 'cutout', "):
         build('EntropySelfTraining', views=0, mix='mixup')
