@@ -20,6 +20,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError
+from mmseg_weak.models.losses.entropy_filtered_ce import drop_high_entropy
 from mmseg_weak.models.segmentors import SemiSegmentor
 from mmseg_weak.models.teachers.mixing import class_masks, half_area_boxes, mix
 from mmseg_weak.models.teachers.pseudo import pseudo_from_logits
@@ -106,8 +107,8 @@ class EntropySelfTraining(SemiSegmentor):
             return self._supervised(labelled, data_samples['sup'])
         self._start_teacher()
         size, count = images.shape[-2:], len(labelled)
-        with torch.no_grad():
-            pseudo = pseudo_from_logits(self.teacher_logits(images), valid)
+        own_logits = self.teacher_logits(images)
+        pseudo = pseudo_from_logits(own_logits, valid)
         label = pseudo.labels.masked_fill(~valid, self.unsup.ignore_index)
         mixed, mixed_label = self.mix_batch(images, label)
         both = torch.cat([labelled, mixed])
@@ -119,7 +120,8 @@ class EntropySelfTraining(SemiSegmentor):
         percent = self.unsup.percent_at(self.epoch_share()) if self.ramp_percent else self.unsup.percent
         losses[self.unsup.loss_name] = self.unsup(self.upsample(logits[count:], size), mixed_label, teacher_logits,
                                                   percent)
-        self.monitor.update(pseudo.labels, pseudo.conf, valid, valid)
+        kept = drop_high_entropy(label, own_logits, percent, self.unsup.ignore_index).ne(self.unsup.ignore_index)
+        self.monitor.update(pseudo.labels, pseudo.conf, kept, valid)  # by the first pass: the second sees mixed images
         losses.update(self.more_losses(embedding, teacher_embedding, teacher, teacher_logits, mixed_label,
                                        data_samples['sup']))
         return losses

@@ -20,6 +20,7 @@ images is ignored by CE; GAP is over all pixels as published. A zero region has 
 (VOC) with ordinary DDP, as CPS. CutMix partner: see CPS.
 """
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -35,7 +36,7 @@ from mmseg_weak.models.teachers.mixing import box_masks, draw_box_uniforms, mix
 from mmseg_weak.models.teachers.pseudo import Pseudo, pseudo_from_logits
 from mmseg_weak.models.utils import decode_with_embedding
 
-__all__ = ['FrozenTeacher', 'MultiGranularityDistiller', 'cross_labels']
+__all__ = ['Answers', 'FrozenTeacher', 'MultiGranularityDistiller', 'cross_labels']
 
 
 def cross_labels(student: Tensor, teachers: Sequence[tuple[Tensor | None, Tensor]],
@@ -111,6 +112,20 @@ class FrozenTeacher(nn.Module):
         self.module.load_state_dict(chosen)
 
 
+@dataclass
+class Answers:
+    """What a teacher says in a step.
+
+    own: pseudo labels of the unlabelled images; pasted, labelled: (B,H,W) classes of the mixed ones, pasted along the
+    mask, and of the labelled ones; logits (B,C,H,W), embedding (B,D,h,w): of the mixed images.
+    """
+    own: Pseudo
+    pasted: Tensor
+    labelled: Tensor
+    logits: Tensor
+    embedding: Tensor
+
+
 @MODELS.register_module()
 class MultiGranularityDistiller(SemiSegmentor):
     """A small student learns pixels, regions and images from a wide and a deep teacher.
@@ -151,28 +166,26 @@ class MultiGranularityDistiller(SemiSegmentor):
         mask = box_masks(draw_box_uniforms(len(own), self.n_boxes), tuple(own.shape[-2:]), device=own.device,
                          **self.boxes)
         mixed, mixed_valid = mix(own, partner, mask), mix(valid, partner_valid, mask)
-        wide, wide_labelled, _, wide_embedding = self.ask(self.wide, own, partner, mixed, labelled, mask)
-        deep, deep_labelled, deep_mixed, _ = self.ask(self.deep, own, partner, mixed, labelled, mask)
-        self.monitor.update(deep.labels, deep.conf, mixed_valid, mixed_valid)
+        wide, deep = (self.ask(teacher, own, partner, mixed, labelled, mask) for teacher in (self.wide, self.deep))
+        self.monitor.update(deep.own.labels, deep.own.conf, valid, valid)
 
         logits, embedding = decode_with_embedding(self.student, self.features(mixed))
         logits = self.upsample(logits, mixed.shape[-2:])
         feats = self.features(labelled)
         small = self.decode(feats)
         losses = self.supervised_loss(small, data_samples['sup'], feats)
-        targets = [(None, p.labels.masked_fill(~mixed_valid, 255)) for p in (wide, deep)]
+        targets = [(None, t.pasted.masked_fill(~mixed_valid, 255)) for t in (wide, deep)]
         losses['loss_pixel_unsup'] = sum(cross_labels(logits, targets))
         losses['loss_pixel_sup'] = sum(cross_labels(self.upsample(small, labelled.shape[-2:]),
-                                                    [(None, wide_labelled), (None, deep_labelled)]))
-        losses[self.semantic.loss_name] = self.semantic(logits, deep_mixed)
-        losses[self.content.loss_name] = self.content(embedding, wide_embedding)
+                                                    [(None, t.labelled) for t in (wide, deep)]))
+        losses[self.semantic.loss_name] = self.semantic(logits, deep.logits)
+        losses[self.content.loss_name] = self.content(embedding, wide.embedding)
         return losses
 
     @torch.no_grad()
     def ask(self, teacher: FrozenTeacher, own: Tensor, partner: Tensor, mixed: Tensor, labelled: Tensor,
-            mask: Tensor) -> tuple[Pseudo, Tensor, Tensor, Tensor]:
-        """A teacher on everything: pseudo labels pasted along the mask, labels (B,H,W) of the labelled images, logits
-        and embedding of the mixed ones. In train mode every batch passes alone, since each has its own statistics."""
+            mask: Tensor) -> 'Answers':
+        """A teacher on everything; in train mode every batch passes alone, since each has its own statistics."""
         network, batches = teacher.module, [own, partner, labelled]
         if teacher.mode == 'train':
             own_logits, partner_logits, known = (self.logits(x, network) for x in batches)
@@ -180,5 +193,5 @@ class MultiGranularityDistiller(SemiSegmentor):
             together = self.logits(torch.cat(batches), network)
             own_logits, partner_logits, known = together.split([len(x) for x in batches])
         logits, embedding = decode_with_embedding(network, self.features(mixed, network))
-        return (pseudo_from_logits(mix(own_logits, partner_logits, mask)), known.argmax(1),
-                self.upsample(logits, mixed.shape[-2:]), embedding)
+        return Answers(pseudo_from_logits(own_logits), mix(own_logits, partner_logits, mask).argmax(1), known.argmax(1),
+                       self.upsample(logits, mixed.shape[-2:]), embedding)

@@ -16,7 +16,7 @@ a say in training: said here because it is so in the paper's numbers.
 
 Deviations: the list travels with the checkpoint (the release loses it on resume) and lies on the CPU; the model is
 appended right after the validation that sets the record, not at the start of the next epoch (the weights are the
-same). An epoch is one over the unlabelled list.
+same). With 'pixelavg' and 'pixelratio' padding stays out of the sums. An epoch is one over the unlabelled list.
 """
 from collections.abc import Callable, Mapping, Sequence
 

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict, save_checkpoint, weights_to_cpu
 from mmseg.registry import HOOKS
 
 from mmseg_weak.errors import ConfigError
@@ -109,3 +110,11 @@ def test_model_state_round_trips_with_its_past(build):
 def test_list_holds_at_least_one(build):
     with pytest.raises(ConfigError, match='^max_prev=0 of PrevMatch; the list holds at least one past model.$'):
         prev(build, max_prev=0)
+
+
+def test_mmengine_checkpoint_keeps_the_list(build, tmp_path):
+    model, other = prev(build), prev(build)
+    model.remember(12.0, 0)
+    save_checkpoint(dict(state_dict=weights_to_cpu(get_state_dict(model))), str(tmp_path / 'model.pth'))
+    load_state_dict(other, torch.load(tmp_path / 'model.pth', weights_only=True)['state_dict'], strict=True)
+    assert len(other.past) == 1 and not other.past.is_best(12.0)

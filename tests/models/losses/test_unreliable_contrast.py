@@ -1,8 +1,12 @@
 """The memory bank is a queue, the contrast reads right by hand, ignored pixels take no part."""
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict, save_checkpoint, weights_to_cpu
 from mmseg.registry import MODELS
 
 from mmseg_weak.models.losses.unreliable_contrast import contrast_pixels, entropy_split, resize_mask, to_onehot
@@ -132,3 +136,34 @@ def test_entropy_split_by_hand():
     assert low.tolist() == [[[True, False, False, False]]]
     assert high.tolist() == [[[False, False, True, False]]]
     assert resize_mask(torch.tensor([[[True, False, False, True]]]), (1, 2)).tolist() == [[[True, False]]]
+
+
+_RANKS = '''
+import sys, torch, torch.distributed as dist
+import mmseg_weak
+from mmseg_weak.models.losses import UnreliableContrastLoss
+rank, file = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group('gloo', init_method='file://' + file, rank=rank, world_size=2)
+loss = UnreliableContrastLoss(3, 2, low_rank=1, high_rank=3, bank_size=4, background_bank_size=None)
+rows = [torch.arange(6.).view(3, 2), 10 + torch.arange(4.).view(2, 2)][rank]
+new = loss.push(rows, torch.tensor([[1, 1, 2], [1, 0]][rank]))
+new = new + loss.push(rows[:1] if rank else rows[:0], torch.tensor([1] if rank else [], dtype=torch.long))
+dist.destroy_process_group()
+print(new.tolist(), [loss.bank(c)[:, 0].tolist() for c in range(3)])
+'''
+
+
+def test_banks_are_equal_on_all_ranks_even_where_one_has_nothing(tmp_path):
+    runs = [subprocess.Popen([sys.executable, '-c', _RANKS, str(rank), str(tmp_path / 'store')], text=True,
+                             stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[3]) for rank in range(2)]
+    said = [run.communicate(timeout=120)[0].strip().splitlines()[-1] for run in runs]
+    assert said == ['[1, 4, 1] [[12.0], [0.0, 2.0, 10.0, 10.0], [4.0]]'] * 2
+
+
+def test_mmengine_checkpoint_keeps_the_bank(tmp_path):
+    loss = build()
+    loss.push(torch.arange(12.).view(6, 2), torch.tensor([1] * 6))
+    save_checkpoint(dict(state_dict=weights_to_cpu(get_state_dict(loss))), str(tmp_path / 'loss.pth'))
+    other = build()
+    load_state_dict(other, torch.load(tmp_path / 'loss.pth', weights_only=True)['state_dict'], strict=True)
+    assert other.bank(1).tolist() == loss.bank(1).tolist() == [[4, 5], [6, 7], [8, 9], [10, 11]]
