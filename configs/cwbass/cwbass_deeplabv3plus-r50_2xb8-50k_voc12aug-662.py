@@ -1,0 +1,28 @@
+# CW-BASS, VOC 2012 (662 masks): 80 epochs of 620 iterations, batch 16 + 16.
+_base_ = [
+    '../_base_/models/deeplabv3plus_r50-d16.py', '../_base_/datasets/voc12aug_semi.py',
+    '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
+]
+custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
+batch = 16
+train_dataloader = dict(
+    batch_size=batch,
+    sampler=dict(batch_size=batch))
+
+max_iters = 49600
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0001),
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
+param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
+train_cfg = dict(max_iters=max_iters, val_interval=1240)
+segmentor = dict(_base_.model, decode_head=dict(_base_.model['decode_head'], num_classes=21, dilations=(1, 12, 24, 36)))
+model = dict(
+    _delete_=True,
+    type='CWBASS',
+    segmentor=segmentor,
+    warmup_epochs=5,
+    data_preprocessor=dict(
+        type='MultiBranchDataPreprocessor',
+        size=_base_.crop_size))

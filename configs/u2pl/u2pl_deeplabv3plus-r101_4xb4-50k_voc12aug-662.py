@@ -1,0 +1,38 @@
+# U2PL, VOC 2012 blended, 1/16 (662 masks): 80 epochs of 620 iterations, 16 + 16 images on four GPUs, one epoch supervised.
+# The contrast counts a quarter: the release divides it by the number of its processes.
+_base_ = [
+    '../_base_/models/u2pl_r101-d8.py', '../_base_/datasets/voc12aug_semi.py',
+    '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
+]
+custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
+
+crop_size = (513, 513)
+train_pipeline = [
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline
+]
+pipeline = dict(pipeline=train_pipeline)
+batch = 8
+train_dataloader = dict(
+    batch_size=batch,
+    sampler=dict(batch_size=batch),
+    dataset=dict(labeled=pipeline, unlabeled=pipeline))
+
+max_iters = 49600
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.001, momentum=0.9, weight_decay=0.0001),
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
+param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
+train_cfg = dict(max_iters=max_iters, val_interval=1240)
+segmentor = dict(_base_.model, decode_head=dict(_base_.model['decode_head'], num_classes=21))
+model = dict(
+    _delete_=True,
+    type='U2PL',
+    segmentor=segmentor,
+    predict_with='teacher',
+    unsup=dict(type='EntropyFilteredCE', percent=80),
+    contrast=dict(loss_weight=0.25),
+    data_preprocessor=dict(
+        type='MultiBranchDataPreprocessor',
+        size=crop_size))
