@@ -43,7 +43,7 @@ class DemoResult:
 
     def text(self) -> str:
         """The table."""
-        wide = max([len(name) for name in self.iou] + [5])
+        wide = max([len(name) for name in self.iou] + [7])
 
         def line(name: str, one: float | None, two: float | None) -> str:
             cells = ''.join('      none' if value is None else f'{value:10.1f}' for value in (one, two))

@@ -88,7 +88,7 @@ def _intro(run: Run, base: Run | None, top: Run | None, verdict: Verdict | None)
                                                                          f'({escape(top.name)}), %'))
     if run.evals and len(run.evals) > 1:
         best = max(run.evals, key=lambda step: miou(run.evals[step]) or 0)
-        if best != max(run.evals):
+        if (miou(run.evals[best]) or 0) > (miou(run.last) or 0) + 0.05:
             tiles.append((f'{miou(run.evals[best]):.1f}', f'best validation, iteration {best}, %'))
     kept = run.curve('pseudo/kept')[1]
     if kept:

@@ -33,7 +33,7 @@ a { color:var(--a) } :focus-visible { outline:3px solid var(--a); outline-offset
 .tile b { display:block; font-size:1.7rem; line-height:1.2; font-variant-numeric:tabular-nums }
 .tile > span { color:var(--soft); font-size:.85rem } .answer { font-size:1.15rem; font-weight:600 }
 .good { color:var(--good) } .bad { color:var(--bad) }
-.charts { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr)); gap:18px 24px }
+.charts { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(100%,430px),1fr)); gap:18px 24px }
 figure { margin:0 } figcaption { font-weight:600; font-size:.95rem; display:flex; flex-wrap:wrap;
   justify-content:space-between; gap:2px 14px } .legend { font-weight:400; font-size:.85rem; color:var(--soft);
   display:flex; flex-wrap:wrap; gap:2px 12px } .legend b { color:var(--ink); font-variant-numeric:tabular-nums }
