@@ -10,6 +10,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get('MMSEG_WEAK_SHARED', HERE.parents[1].parent / 'shared'))
 GOLDEN = SHARED / 'parity'
+pytestmark = pytest.mark.smoke
 SLUGS = sorted(p.stem for p in (HERE / 'adapters').glob('*.py'))
 
 
