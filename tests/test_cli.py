@@ -47,7 +47,8 @@ def test_sentence_alone_and_traceback_with_debug(capsys, tmp_path):
     assert run(capsys, *args) == (2, '', f'Error: {sentence}\n')
     for debug in (('--debug', *args), (*args, '--debug')):
         code, out, err = run(capsys, *debug)
-        assert (code, out) == (2, '') and err.startswith('Traceback') and err.endswith(f'MissingFileError: {sentence}\n')
+        assert (code, out) == (2, '') and err.startswith('Traceback') and err.endswith(f'MissingFileError: '
+                                                                                       f'{sentence}\n')
 
 
 def test_our_bug_exits_with_1(capsys, monkeypatch):
@@ -55,7 +56,8 @@ def test_our_bug_exits_with_1(capsys, monkeypatch):
         raise ZeroDivisionError('division by zero')
 
     monkeypatch.setattr('mmseg_weak.apis.report.report', broken)
-    assert run(capsys, 'report', 'x') == (1, '', 'This is a bug in mmseg_weak (ZeroDivisionError: division by zero). Run it '
+    assert run(capsys, 'report', 'x') == (1, '', 'This is a bug in mmseg_weak (ZeroDivisionError: division by zero). '
+                                                 'Run it '
                                                  'again with --debug and report what it prints.\n')
 
 

@@ -45,7 +45,8 @@ def test_list(configs):
     method, = list_methods(configs=configs)
     assert (method.slug, method.name, method.paper) == ('unimatch', 'UniMatch', 'Revisiting Weak-to-Strong Consistency')
     assert method.supervision == 'some masks, unlabelled images'
-    assert [(model.name, model.commercial) for model in method.models] == [('unimatch_free', True), ('unimatch_voc', False)]
+    assert [(model.name, model.commercial) for model in method.models] == [('unimatch_free', True),
+                                                                           ('unimatch_voc', False)]
     assert method.models[0].config == configs / 'unimatch/unimatch_free.py'
     only, = list_methods(commercial_only=True, configs=configs)
     assert [model.name for model in only.models] == ['unimatch_free']
@@ -55,12 +56,13 @@ def test_list(configs):
         '  configs: 2, for example unimatch_free',
         '  weights: ResNet-101 (ImageNet (research only)); trained on VOC 2012 (Flickr terms)',
         '  weights: none (none); trained on ToyWorld (Apache-2.0)']
-    assert '    weights: none (none); data: ToyWorld (Apache-2.0); commercial use allowed' in format_methods([method], True)
+    assert '    weights: none (none); data: ToyWorld (Apache-2.0); commercial use allowed' in format_methods([method],
+                                                                                                             True)
 
 
-@pytest.mark.parametrize('licence, allowed', [
-    ('Apache-2.0', True), ('CC BY 4.0', True), ('CC BY-NC 4.0', False), ('CC-BY-NC-SA', False), ('research only', False),
-    ('BSD-3-Clause', True), ('unknown', False), ('non-commercial', False)])
+@pytest.mark.parametrize('licence, allowed', [('Apache-2.0', True), ('CC BY 4.0', True), ('CC BY-NC 4.0', False),
+                                              ('CC-BY-NC-SA', False), ('research only', False), ('BSD-3-Clause', True),
+                                              ('unknown', False), ('non-commercial', False)])
 def test_commercial_by_the_licence_name(configs, licence, allowed):
     file = configs / 'unimatch/metafile.yml'
     file.write_text(METAFILE.replace('licence: Apache-2.0, commercial: true', f'licence: {licence}'))
@@ -73,11 +75,12 @@ def test_unknown_names(configs):
     assert str(error.value) == "there is no method 'unimach'. Did you mean unimatch? `mmseg-weak list` shows all"
     with pytest.raises(ConfigError) as error:
         fetch('unimatch_fre', configs=configs)
-    assert str(error.value) == "there is no config 'unimatch_fre'. Did you mean unimatch_free, unimatch_voc? `mmseg-weak " \
-                               "list` shows all"
+    assert str(error.value) == ("there is no config 'unimatch_fre'. Did you mean unimatch_free, unimatch_voc? "
+                                '`mmseg-weak list` shows all')
     with pytest.raises(ConfigError) as error:
         fetch('unimatch_voc', configs=configs)
-    assert str(error.value) == ('no trained checkpoint of unimatch_voc is published (there is one for unimatch_free); train '
+    assert str(error.value) == ('no trained checkpoint of unimatch_voc is published (there is one for unimatch_free); '
+                                'train '
                                 'it with `mmseg-weak train unimatch_voc`')
     (configs / 'unimatch/metafile.yml').write_text('Models: [\n  - x: {')
     with pytest.raises(ConfigError, match='unimatch/metafile.yml is no valid YAML'):
@@ -126,7 +129,8 @@ def test_fetch(configs, server, tmp_path):
     path.write_bytes(b'damaged')
     with pytest.raises(CheckpointError) as error:
         fetch('unimatch_free', out, configs=configs, quiet=True)
-    assert str(error.value) == (f'{path} is there, but its SHA-256 does not start with {good[5:13]} as its name says; delete '
+    assert str(error.value) == (f'{path} is there, but its SHA-256 does not start with {good[5:13]} as its name says; '
+                                f'delete '
                                 f'it, or say overwrite')
     path.unlink()
     with pytest.raises(MissingFileError) as error:
@@ -135,7 +139,8 @@ def test_fetch(configs, server, tmp_path):
     say('free-00000000.pth')
     with pytest.raises(CheckpointError) as error:
         fetch('unimatch_free', out, configs=configs, quiet=True)
-    assert str(error.value) == (f'{address}/free-00000000.pth gave a file whose SHA-256 starts with {good[5:13]}, not with '
+    assert str(error.value) == (f'{address}/free-00000000.pth gave a file whose SHA-256 starts with {good[5:13]}, not '
+                                f'with '
                                 f'00000000 as its name says; it was not kept, try again or tell its owner')
     handler.cut = True
     (folder / good).write_bytes(data)
@@ -146,7 +151,8 @@ def test_fetch(configs, server, tmp_path):
     say('free.pth')
     with pytest.raises(ConfigError) as error:
         fetch('unimatch_free', out, configs=configs, quiet=True)
-    assert str(error.value) == (f'the checkpoint of unimatch_free is given as {address}/free.pth; an http(s) address is needed '
+    assert str(error.value) == (f'the checkpoint of unimatch_free is given as {address}/free.pth; an http(s) address '
+                                f'is needed '
                                 f'whose file name ends in -<first 8 digits of its SHA-256>.pth')
     assert list(out.iterdir()) == []
 

@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
 from mmseg.structures import SegDataSample
 
-import mmseg_weak  # noqa: F401
+import mmseg_weak
 from mmseg_weak.errors import DataError
 from mmseg_weak.evaluation import WeakIoUMetric
 from mmseg_weak.evaluation.weak_iou_metric import confusion_matrix, iou_per_class
