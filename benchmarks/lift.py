@@ -54,7 +54,8 @@ def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()
         code = subprocess.run(command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
     if code:
         raise SystemExit(f'{config} with seed {seed} ended with status {code}; see {work_dir}/stdout.txt')
-    result = dict(config=config, seed=seed, seconds=round(time.time() - start), threads=threads, **last_scores(work_dir))
+    result = dict(config=config, seed=seed, seconds=round(time.time() - start), threads=threads,
+                  **last_scores(work_dir))
     record.write_text(json.dumps(result))
     return result
 

@@ -22,11 +22,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
-
-import mmseg_weak  # noqa: F401  (registers)
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+import mmseg_weak  # noqa: F401  (registers)
 from mmseg_weak.models.utils import eval_mode
 
 BASE = Path(__file__).resolve().parents[1] / 'configs' / '_base_' / 'models'
@@ -113,7 +112,8 @@ def main() -> None:
                 times[name].append(seconds)
     median = {k: statistics.median(v) for k, v in times.items()}
     print(f'{args.net}, {args.labelled} + {args.unlabelled} (+ {args.unlabelled} partner) crops of {args.size}, '
-          f'{args.threads} threads, {args.steps} steps, {args.device}, torch {torch.__version__}, {os.cpu_count()} cores')
+          f'{args.threads} threads, {args.steps} steps, {args.device}, torch {torch.__version__}, '
+          f'{os.cpu_count()} cores')
     for name, values in times.items():
         low, high = statistics.quantiles(values, n=4)[::2]
         print(f'{name:30} {median[name] * 1e3:9.1f} ms   (quartiles {low * 1e3:.1f} to {high * 1e3:.1f})')

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def _scope():
     """Registries in mmseg's scope and a seed for every test."""
     from mmengine.registry import DefaultScope
+
     import mmseg_weak  # noqa: F401  (registers)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):

@@ -27,9 +27,8 @@ from torch.func import functional_call
 
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.losses.confidence_weighted_ce import confidence_weighted_ce
+from mmseg_weak.models.segmentors import WeakToStrongSegmentor
 from mmseg_weak.models.utils import current_iter, eval_mode, iters_per_epoch, max_iters
-
-from .unimatch import UniMatch
 
 __all__ = ['PrevMatch', 'PreviousModels', 'dirichlet_weights', 'ensemble_logits', 'prevmatch_parts',
            'prevmatch_step_losses', 'triangle']
@@ -136,7 +135,7 @@ class PreviousModels(nn.Module):
 
 
 @MODELS.register_module()
-class PrevMatch(UniMatch):
+class PrevMatch(WeakToStrongSegmentor):
     """UniMatch with the guidance of past models; add ``dict(type='PreviousModelHook')`` to custom_hooks.
 
     Args:
@@ -146,13 +145,16 @@ class PrevMatch(UniMatch):
         conf_thr_prev: tau_prev. 0.9; Cityscapes 0.
         weighting_prev: of L_prev: 'pixelwise', on Cityscapes 'pixelavg'.
         epoch_iters: length of an epoch; None takes the run's own.
-        kwargs: see :class:`UniMatch`.
+        views, feature_dropout: the branches of UniMatch: two strong views and one with dropped channels.
+        kwargs: see :class:`WeakToStrongSegmentor`.
     """
 
     def __init__(self, segmentor: dict, data_preprocessor: dict | None = None, max_prev: int = 8, model_num: int = 3,
                  random_select: bool = True, conf_thr_prev: float = 0.9, weighting_prev: str = 'pixelwise',
-                 epoch_iters: int | None = None, **kwargs) -> None:
-        super().__init__(segmentor, data_preprocessor=data_preprocessor, **kwargs)
+                 epoch_iters: int | None = None, views: Sequence[str] = ('strong1', 'strong2'),
+                 feature_dropout: float = 0.5, **kwargs) -> None:
+        super().__init__(segmentor, data_preprocessor=data_preprocessor, views=views, feature_dropout=feature_dropout,
+                         **kwargs)
         self.past = PreviousModels(max_prev)
         self.model_num, self.random_select = model_num, random_select
         self.conf_thr_prev, self.weighting_prev, self.epoch_iters = conf_thr_prev, weighting_prev, epoch_iters

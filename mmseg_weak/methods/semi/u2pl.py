@@ -26,10 +26,9 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_weak.models.losses.unreliable_contrast import entropy_split, resize_mask, to_onehot
+from mmseg_weak.models.segmentors import EntropySelfTraining
 from mmseg_weak.models.teachers.ema import EMATeacher
 from mmseg_weak.models.utils import decode_with_embedding, embedding_channels, train_mode
-
-from .entropy_self_training import EntropySelfTraining
 
 __all__ = ['U2PL', 'RepresentationBranch', 'U2PLHead']
 

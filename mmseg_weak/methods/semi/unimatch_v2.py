@@ -27,8 +27,6 @@ from mmseg_weak.models.segmentors import WeakToStrongSegmentor
 from mmseg_weak.models.teachers.mixing import draw_cutmix_masks, mix
 from mmseg_weak.models.teachers.pseudo import Pseudo, cutmix_pseudo, pseudo_from_logits
 
-from .unimatch import unimatch_step_losses
-
 __all__ = ['ComplementaryDropout', 'UniMatchV2', 'complementary_masks', 'drop_features', 'flip_batch',
            'unimatch_v2_step_losses']
 
@@ -40,7 +38,7 @@ def flip_batch(pseudo: Pseudo) -> Pseudo:
 
 def unimatch_v2_step_losses(loss_x: Tensor, unsup: dict[str, Tensor]) -> dict[str, Tensor]:
     """L = (L_x + (L_s1 + L_s2) / 2) / 2 as summands; ``unsup`` holds 's1' and 's2'."""
-    return unimatch_step_losses(loss_x, unsup, s_weight=0.5)
+    return dict(loss_x=loss_x / 2, **{f'loss_{name}': value / 4 for name, value in unsup.items()})
 
 
 def complementary_masks(given: Tensor, order: Tensor, share_kept: float = 0.5) -> Tensor:

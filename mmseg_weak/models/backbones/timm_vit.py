@@ -77,10 +77,10 @@ class TimmViT(BaseModule):
         """
         h, w = images.shape[-2:]
         if h % self.patch_size or w % self.patch_size:
+            p = self.patch_size
             raise ConfigError(
-                f'An image of {h}x{w} pixels came to a ViT with patches of {self.patch_size}: use a crop_size divisible '
-                f"by {self.patch_size}, and dict(type='ResizeToMultiple', size_divisor={self.patch_size}) in the test "
-                'pipeline.')
+                f'An image of {h}x{w} pixels came to a ViT with patches of {p}: use a crop_size divisible by {p}, and '
+                f"dict(type='ResizeToMultiple', size_divisor={p}) in the test pipeline.")
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return list(self.vit.forward_intermediates(images, indices=self.out_indices, norm=True,
                                                        intermediates_only=True, output_fmt='NCHW'))

@@ -3,9 +3,9 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
-from mmengine.structures import PixelData
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError

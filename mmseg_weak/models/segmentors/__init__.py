@@ -1,5 +1,6 @@
 """Segmentors that methods build on."""
+from .entropy_self_training import EntropySelfTraining
 from .semi import SemiSegmentor
 from .weak_to_strong import Branches, WeakToStrongSegmentor
 
-__all__ = ['Branches', 'SemiSegmentor', 'WeakToStrongSegmentor']
+__all__ = ['Branches', 'EntropySelfTraining', 'SemiSegmentor', 'WeakToStrongSegmentor']

@@ -48,8 +48,8 @@ def test_partner_pass_leaves_batch_norm_alone(tiny_segmentor, tiny_batch):
 
 def test_labels_inside_the_box_are_the_partners(tiny_segmentor, tiny_batch):
     model = build(tiny_segmentor, cutmix=dict(prob=1.0, area_ratio=(0.2, 0.3)))
-    branches = model.forward_branches(**{'inputs': (d := model.data_preprocessor(tiny_batch(), True))['inputs'],
-                                         'samples': d['data_samples']})
+    data = model.data_preprocessor(tiny_batch(), True)
+    branches = model.forward_branches(data['inputs'], data['data_samples'])
     own, targets = branches.targets()
     mask = branches.masks['s1']
     partner = branches.partner_logits.argmax(1)
@@ -91,6 +91,7 @@ def test_dropout_level_that_does_not_exist(tiny_segmentor, tiny_batch):
 
 def test_sigmoid_head_is_refused(tiny_segmentor):
     segmentor = tiny_segmentor(num_classes=2)
-    segmentor['decode_head'].update(out_channels=1, threshold=0.3, loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    segmentor['decode_head'].update(out_channels=1, threshold=0.3,
+                                    loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
     with pytest.raises(ConfigError, match='^model.segmentor.decode_head has out_channels=1 for 2 classes'):
         MODELS.build(dict(type='UniMatch', segmentor=segmentor))

@@ -45,8 +45,8 @@ def test_checkpoint_round_trip(tmp_path):
 
 
 def test_mistakes():
-    with pytest.raises(ConfigError, match="^model.backbone.model_name is 'vit_tinny_patch16_224', which timm .* does not "
-                                          r'know\. Did you mean vit_tiny_patch16_224'):
+    with pytest.raises(ConfigError, match="^model.backbone.model_name is 'vit_tinny_patch16_224', which timm .* does "
+                                          r'not know\. Did you mean vit_tiny_patch16_224'):
         from mmseg_weak.models.backbones import TimmViT
         TimmViT('vit_tinny_patch16_224')
     with pytest.raises(MissingFileError, match='^model.backbone.checkpoint names nowhere.pth, which does not exist'):

@@ -89,8 +89,8 @@ def test_batch_without_branches(tiny_segmentor, tiny_batch):
 
 
 @pytest.mark.parametrize('kwargs, start', [
-    (dict(predict_with='teacher'), "model.predict_with is 'teacher'; it is 'student', or 'teacher' where the method has"),
-    (dict(predict_with='both'), "model.predict_with is 'both'; it is 'student', or 'teacher' where the method has")])
+    (dict(predict_with='teacher'), "model.predict_with is 'teacher'; it is 'student', or 'teacher' where the method"),
+    (dict(predict_with='both'), "model.predict_with is 'both'; it is 'student', or 'teacher' where the method")])
 def test_predict_with(tiny_segmentor, kwargs, start):
     with pytest.raises(ConfigError) as error:
         build(tiny_segmentor(), **kwargs)
@@ -100,8 +100,8 @@ def test_predict_with(tiny_segmentor, kwargs, start):
 def test_half_precision_step_is_finite(tiny_segmentor, tiny_batch):
     view = dict(type='PhotometricView')
     model = MODELS.build(dict(type='UniMatch', segmentor=tiny_segmentor(), conf_thr=0.0, data_preprocessor=dict(
-        type='MultiBranchDataPreprocessor', size=(32, 32), partner=True, views=dict(strong1=view, strong2=view)))).train()
-    data = model.data_preprocessor(tiny_batch(), True)
+        type='MultiBranchDataPreprocessor', size=(32, 32), partner=True, views=dict(strong1=view, strong2=view))))
+    data = model.train().data_preprocessor(tiny_batch(), True)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = model(**data, mode='loss')
     total, _ = model.parse_losses(losses)

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.teachers import DynamicThreshold, FixedThreshold, PerClassThreshold, QuantileThreshold
 from mmseg_weak.models.teachers.policies import quantile_threshold, sigmoid_threshold

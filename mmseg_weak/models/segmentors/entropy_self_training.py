@@ -21,10 +21,11 @@ from torch import Tensor
 
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.losses.entropy_filtered_ce import drop_high_entropy
-from mmseg_weak.models.segmentors import SemiSegmentor
 from mmseg_weak.models.teachers.mixing import class_masks, half_area_boxes, mix
 from mmseg_weak.models.teachers.pseudo import pseudo_from_logits
 from mmseg_weak.models.utils import current_iter, iters_per_epoch, max_iters, train_mode
+
+from .semi import SemiSegmentor
 
 __all__ = ['EntropySelfTraining']
 
