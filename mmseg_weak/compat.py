@@ -9,9 +9,12 @@ safe to load files with. What it changes, and nothing else:
 * mmengine's checkpoint loading always uses ``weights_only=True``; a refused or truncated file is named in one sentence;
   a downloaded one is checked against the hash in its name.
 * ``mmseg::`` and ``mmseg_weak::`` lead to the distributions that are installed, so that nothing is ever pip-installed.
+* A line that the forks print at import is swallowed.
 """
+import contextlib
 import errno
 import importlib.util
+import io
 import os
 import re
 import sys
@@ -243,8 +246,16 @@ def _check_versions() -> None:
                           f'{_HOW_TO_INSTALL[1:]}.') from error
 
 
+def _import_datasets_quietly() -> None:
+    """Import what the forks announce on stdout ('Could not import OneDL'), where a command's results belong."""
+    if STACK == 'maintained' and 'mmseg.datasets' not in sys.modules:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import mmseg.datasets  # noqa: F401
+
+
 _stub_mmcv_ops()
 _check_versions()
 _allow_checkpoint_types()
 _guard_checkpoint_loading()
 _map_packages()
+_import_datasets_quietly()

@@ -1,7 +1,13 @@
 """Importing the package: fast, quiet, light, and it changes nothing for its host."""
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 MEASURE = '''
 import importlib.util, json, os, random, sys, time, types, warnings
@@ -39,12 +45,7 @@ print('RESULT', json.dumps(dict(
 
 @pytest.fixture(scope='module')
 def result(request):
-    import os
-    import subprocess
-    import sys
-    from pathlib import Path
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run([sys.executable, '-c', MEASURE], env=dict(os.environ, PYTHONPATH=str(root)),
+    done = subprocess.run([sys.executable, '-c', MEASURE], env=dict(os.environ, PYTHONPATH=str(ROOT)),
                           capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(next(line for line in done.stdout.splitlines() if line.startswith('RESULT'))[7:])
@@ -70,3 +71,10 @@ def test_everything_promised_is_there():
     import mmseg_weak
     for name in mmseg_weak.__all__:
         assert hasattr(mmseg_weak, name), name
+
+
+def test_prints_nothing_on_stdout():
+    out = subprocess.run([sys.executable, '-W', 'ignore', '-c', 'import mmseg_weak'],
+                         env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=True,
+                         timeout=300)
+    assert out.stdout == ''
