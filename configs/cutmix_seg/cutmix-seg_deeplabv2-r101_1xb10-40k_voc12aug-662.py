@@ -1,5 +1,6 @@
-# CutMix-Seg, VOC 2012: DeepLabV2 ResNet-101 with frozen BatchNorm, Adam, batch 10, 40 x 1000 iterations. The paper's own
-# counts are 106, 212, 529 and 1323 masks; here the list of 662. mmseg's ASPPHead concatenates where DeepLabV2 sums.
+# CutMix-Seg, VOC 2012: DeepLabV2 ResNet-101 with frozen BatchNorm, Adam, batch 10, 40 x 1000 iterations. The
+# paper's own counts are 106, 212, 529 and 1323 masks; here the list of 662. mmseg's ASPPHead concatenates
+# where DeepLabV2 sums.
 _base_ = [
     '../_base_/models/deeplabv2_r101-d8.py', '../_base_/datasets/voc12aug_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -9,7 +10,6 @@ batch = 30
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 40000
 optim_wrapper = dict(
     _delete_=True,

@@ -1,4 +1,5 @@
-# CutMix-Seg, Cityscapes at half size, crop 256x512, batch 4. The paper's counts are 100, 372 and 744 masks.
+# CutMix-Seg, Cityscapes at half size, crop 256x512, batch 4. The paper's counts are 100, 372 and 744 masks;
+# 40 x 1000 iterations as on VOC.
 _base_ = [
     '../_base_/models/deeplabv2_r101-d8.py', '../_base_/datasets/cityscapes_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -12,12 +13,19 @@ train_pipeline = [
     *_base_.train_pipeline[-2:]
 ]
 pipeline = dict(pipeline=train_pipeline)
+# Images are halved for testing too; the masks are not, so predictions are compared at full size.
+test_pipeline = [
+    _base_.test_pipeline[0],
+    dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+    *_base_.test_pipeline[1:]
+]
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'),
     dataset=dict(labeled=pipeline, unlabeled=pipeline))
-
 max_iters = 40000
 optim_wrapper = dict(
     _delete_=True,

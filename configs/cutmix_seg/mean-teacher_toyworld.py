@@ -1,4 +1,5 @@
-# Mean Teacher in its segmentation form (TorchSemiSeg) on ToyWorld: no mixing, no strong view, MSE with weight 100.
+# Mean Teacher in its segmentation form (TorchSemiSeg) on ToyWorld: no mixing, no strong view, MSE with weight
+# 100.
 _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi.py',
     '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'

@@ -8,8 +8,8 @@ model = dict(
     _delete_=True,
     type='CWBASS',
     segmentor=_base_.model,
-    # A run here is 7.5 epochs of 81 iterations where the paper's is 80: one epoch of warm-up instead of 5, and a
-    # teacher that averages over 100 steps instead of 1000, which is longer than the run.
+    # A run here is 7.5 epochs of 81 iterations where the paper's is 80: one epoch of warm-up instead of 5,
+    # and a teacher that averages over 100 steps instead of 1000, which is longer than the run.
     warmup_epochs=1,
     teacher=dict(momentum=0.01),
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))

@@ -1,4 +1,5 @@
-# CW-BASS, VOC 2012 (662 masks): 80 epochs of 620 iterations, batch 16 + 16.
+# CW-BASS, VOC 2012 (662 masks): 80 epochs of 620 iterations, batch 16 + 16. The paper has 1/8 and 1/4 in its
+# tables.
 _base_ = [
     '../_base_/models/deeplabv3plus_r50-d16.py', '../_base_/datasets/voc12aug_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -8,7 +9,6 @@ batch = 16
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch))
-
 max_iters = 49600
 optim_wrapper = dict(
     _delete_=True,
@@ -17,7 +17,9 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(max_iters=max_iters, val_interval=1240)
-segmentor = dict(_base_.model, decode_head=dict(_base_.model['decode_head'], num_classes=21, dilations=(1, 12, 24, 36)))
+segmentor = dict(
+    _base_.model,
+    decode_head=dict(_base_.model['decode_head'], num_classes=21, dilations=(1, 12, 24, 36)))
 model = dict(
     _delete_=True,
     type='CWBASS',

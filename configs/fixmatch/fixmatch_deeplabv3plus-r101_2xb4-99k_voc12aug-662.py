@@ -7,7 +7,6 @@ batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 99200
 optim_wrapper = dict(
     _delete_=True,

@@ -1,21 +1,23 @@
-# FST-D in its semi-supervised form, VOC 2012 1/16 (662 masks), mean teacher without mixing: 40 epochs of 620 iterations.
+# FST-D in its semi-supervised form, VOC 2012 1/16 (662 masks), mean teacher without mixing, U2PL's list: 40
+# epochs of 620 iterations.
 _base_ = [
     '../_base_/models/u2pl_r101-d8.py', '../_base_/datasets/voc12aug_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
-
 crop_size = (513, 513)
 train_pipeline = [
-    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step
+    for step in _base_.train_pipeline
 ]
-pipeline = dict(pipeline=train_pipeline)
+lists = _base_.splits + '/u2pl_1_16/'
+labeled = dict(list_file=lists + 'labeled.txt', pipeline=train_pipeline)
+unlabeled = dict(list_file=lists + 'unlabeled.txt', pipeline=train_pipeline)
 batch = 8
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch),
-    dataset=dict(labeled=pipeline, unlabeled=pipeline))
-
+    dataset=dict(labeled=labeled, unlabeled=unlabeled))
 max_iters = 24800
 optim_wrapper = dict(
     _delete_=True,

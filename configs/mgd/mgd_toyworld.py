@@ -1,6 +1,6 @@
 # MGD on ToyWorld: the small ToyWorld network from a deep and a wide teacher, 16 masks and 600 plain images.
-# Train the teachers first (mgd/teacher-deep_toyworld.py, mgd/teacher-wide_toyworld.py) and give their checkpoints:
-# --cfg-options model.deep_checkpoint=... model.wide_checkpoint=...
+# Train the teachers first (mgd/teacher-deep_toyworld.py, mgd/teacher-wide_toyworld.py) and give their
+# checkpoints: --cfg-options model.deep_checkpoint=... model.wide_checkpoint=...
 _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi_partner.py',
     '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -23,4 +23,5 @@ lift = dict(
     baseline='supervised/supervised_toyworld.py',
     measure='mIoU',
     expected=None,
-    teachers=dict(deep_checkpoint='mgd/teacher-deep_toyworld.py', wide_checkpoint='mgd/teacher-wide_toyworld.py'))
+    teachers=dict(
+        deep_checkpoint='mgd/teacher-deep_toyworld.py', wide_checkpoint='mgd/teacher-wide_toyworld.py'))

@@ -1,4 +1,5 @@
-# PrevMatch, VOC 2012, 1/16 (662 masks): 80 epochs of 1240 iterations, one GPU, a validation an epoch feeds its list.
+# PrevMatch, VOC 2012, 1/16 (662 masks): 80 epochs of 1240 iterations, one GPU, a validation an epoch feeds
+# its list.
 _base_ = [
     '../_base_/models/deeplabv3plus_r50-d16.py', '../_base_/datasets/voc12aug_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -8,7 +9,6 @@ batch = 24
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 99200
 optim_wrapper = dict(
     _delete_=True,

@@ -4,18 +4,21 @@ _base_ = [
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='PreviousModelHook', base_only_epoch=5)]
-
 crop_size = (513, 513)
 train_pipeline = [
-    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step
+    for step in _base_.train_pipeline
 ]
 pipeline = dict(pipeline=train_pipeline)
+# Whole images at their own size, as the UniMatch family tests.
+test_pipeline = [step for step in _base_.test_pipeline if step['type'] != 'Resize']
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'),
     dataset=dict(labeled=pipeline, unlabeled=pipeline))
-
 max_iters = 100280
 optim_wrapper = dict(
     _delete_=True,

@@ -1,4 +1,4 @@
-# PrevMatch, Cityscapes 1/16 (186 masks): 240 epochs of 349 iterations, all pixels count, pixelavg guidance.
+# PrevMatch, Cityscapes 1/16 (186 masks): 240 epochs of 349 iterations, all pixels count, 'pixelavg' guidance.
 _base_ = [
     '../_base_/models/deeplabv3plus_r50-d16.py', '../_base_/datasets/cityscapes_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -8,7 +8,6 @@ batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 83760
 optim_wrapper = dict(
     _delete_=True,

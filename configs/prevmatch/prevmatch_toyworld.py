@@ -13,5 +13,8 @@ model = dict(
     conf_thr=0.95,
     conf_thr_prev=0.9,
     data_preprocessor=dict(
-        type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True, views=dict(strong1=view, strong2=view)))
+        type='MultiBranchDataPreprocessor',
+        size=_base_.crop_size,
+        partner=True,
+        views=dict(strong1=view, strong2=view)))
 lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)

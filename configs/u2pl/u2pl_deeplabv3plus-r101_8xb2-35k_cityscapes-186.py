@@ -1,13 +1,14 @@
-# U2PL, Cityscapes 1/16 (186 masks): 200 epochs of 175 iterations, 16 + 16 images on eight GPUs, OHEM, no supervised epoch.
+# U2PL, Cityscapes 1/16 (186 masks): 200 epochs of 175 iterations, 16 + 16 images on eight GPUs, OHEM, no
+# supervised epoch.
 _base_ = [
     '../_base_/models/u2pl_r101-d8.py', '../_base_/datasets/cityscapes_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
-
 crop_size = (769, 769)
 train_pipeline = [
-    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step
+    for step in _base_.train_pipeline
 ]
 pipeline = dict(pipeline=train_pipeline)
 batch = 4
@@ -15,7 +16,6 @@ train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch),
     dataset=dict(labeled=pipeline, unlabeled=pipeline))
-
 max_iters = 35000
 optim_wrapper = dict(
     _delete_=True,
@@ -30,8 +30,15 @@ segmentor = dict(
         num_classes=19,
         loss_decode=dict(type='ProbOhemCrossEntropyLoss', thresh=0.7, min_kept=100000)),
     auxiliary_head=dict(
-        type='FCNHead', in_channels=1024, in_index=2, channels=256, num_convs=1, num_classes=19,
-        norm_cfg=_base_.model['decode_head']['norm_cfg'], align_corners=True,
+        type='FCNHead',
+        in_channels=1024,
+        in_index=2,
+        channels=256,
+        num_convs=1,
+        concat_input=False,
+        num_classes=19,
+        norm_cfg=_base_.model['decode_head']['norm_cfg'],
+        align_corners=True,
         loss_decode=dict(type='ProbOhemCrossEntropyLoss', thresh=0.7, min_kept=100000, loss_weight=0.4)),
     test_cfg=dict(mode='slide', crop_size=(769, 769), stride=(513, 513)))
 model = dict(

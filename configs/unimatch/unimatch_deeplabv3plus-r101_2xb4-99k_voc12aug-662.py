@@ -1,4 +1,5 @@
-# UniMatch, VOC 2012 blended protocol, 1/16 (662 masks): 80 epochs over 9920 unlabelled images, batch 8 + 8 on two GPUs.
+# UniMatch, VOC 2012 blended protocol, 1/16 (662 masks): 80 epochs over 9920 unlabelled images, batch 8 + 8 on
+# two GPUs.
 _base_ = [
     '../_base_/models/deeplabv3plus_r101-d16.py', '../_base_/datasets/voc12aug_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -7,7 +8,6 @@ batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 99200
 optim_wrapper = dict(
     _delete_=True,

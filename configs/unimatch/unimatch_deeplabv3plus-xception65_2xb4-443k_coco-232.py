@@ -1,4 +1,4 @@
-# UniMatch, COCO 1/512 (232 masks): 30 epochs over 118055 unlabelled images; Xception-65 is timm's.
+# UniMatch, COCO 1/512 (232 masks): 30 epochs of 14757 iterations; Xception-65 is timm's.
 _base_ = [
     '../_base_/models/deeplabv3plus_xception65.py', '../_base_/datasets/coco_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -7,15 +7,14 @@ batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
-max_iters = 442700
+max_iters = 442710
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.004, momentum=0.9, weight_decay=0.0001),
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
-train_cfg = dict(max_iters=max_iters, val_interval=11067)
+train_cfg = dict(max_iters=max_iters, val_interval=14757)
 segmentor = dict(_base_.model, decode_head=dict(_base_.model['decode_head'], num_classes=81))
 view = dict(type='PhotometricView')
 model = dict(

@@ -10,5 +10,8 @@ model = dict(
     segmentor=_base_.model,
     conf_thr=0.95,
     data_preprocessor=dict(
-        type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True, views=dict(strong1=view, strong2=view)))
+        type='MultiBranchDataPreprocessor',
+        size=_base_.crop_size,
+        partner=True,
+        views=dict(strong1=view, strong2=view)))
 lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)

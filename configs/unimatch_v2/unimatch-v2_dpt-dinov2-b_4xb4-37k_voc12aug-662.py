@@ -4,14 +4,16 @@ _base_ = [
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
-
 crop_size = (518, 518)
 train_pipeline = [
-    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step
+    for step in _base_.train_pipeline
 ]
 pipeline = dict(pipeline=train_pipeline)
 # Test images are enlarged to the next multiple of the patch (the release takes the nearest one).
-test_pipeline = [_base_.test_pipeline[0], dict(type='ResizeToMultiple', size_divisor=14), *_base_.test_pipeline[1:]]
+test_pipeline = [
+    _base_.test_pipeline[0], dict(type='ResizeToMultiple', size_divisor=14), *_base_.test_pipeline[1:]
+]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 batch = 8
@@ -19,7 +21,6 @@ train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch),
     dataset=dict(labeled=pipeline, unlabeled=pipeline))
-
 max_iters = 37200
 optim_wrapper = dict(
     _delete_=True,

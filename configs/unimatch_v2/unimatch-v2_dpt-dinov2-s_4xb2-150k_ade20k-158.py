@@ -1,17 +1,21 @@
-# UniMatch V2, ADE20K 1/128 (158 masks), DINOv2-S frozen (the release's small setting): 60 epochs of 2506 iterations.
+# UniMatch V2, ADE20K 1/128 (158 masks), DINOv2-S frozen (the release's small setting): 60 epochs of 2506
+# iterations.
 _base_ = [
     '../_base_/models/dpt_dinov2-s.py', '../_base_/datasets/ade20k_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
-
 crop_size = (518, 518)
 train_pipeline = [
-    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step
+    for step in _base_.train_pipeline
 ]
 pipeline = dict(pipeline=train_pipeline)
-# Test images are enlarged to the next multiple of the patch (the release takes the nearest one).
-test_pipeline = [_base_.test_pipeline[0], dict(type='ResizeToMultiple', size_divisor=14), *_base_.test_pipeline[1:]]
+# Test images keep their size but are enlarged to the next multiple of the patch (the release takes the
+# nearest one).
+test_pipeline = [
+    _base_.test_pipeline[0], dict(type='ResizeToMultiple', size_divisor=14), *_base_.test_pipeline[-2:]
+]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 batch = 4
@@ -19,7 +23,6 @@ train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch),
     dataset=dict(labeled=pipeline, unlabeled=pipeline))
-
 max_iters = 150360
 optim_wrapper = dict(
     _delete_=True,
@@ -28,7 +31,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=40.0))))
 param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(max_iters=max_iters, val_interval=3759)
-segmentor = dict(_base_.model,
+segmentor = dict(
+    _base_.model,
     backbone=dict(_base_.model['backbone'], frozen=True),
     decode_head=dict(_base_.model['decode_head'], num_classes=150))
 view = dict(type='PhotometricView')

@@ -1,4 +1,5 @@
-# DeepLabV2 with ResNet-101 (dilations 6/12/18/24, summed 3x3 branches), frozen BatchNorm, as CutMix-Seg trains it.
+# DeepLabV2 with ResNet-101 (dilations 6/12/18/24) and frozen BatchNorm, as CutMix-Seg trains it. mmseg's
+# ASPPHead joins the branches by a 3x3 layer where DeepLabV2 adds them up.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',

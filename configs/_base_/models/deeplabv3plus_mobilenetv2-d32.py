@@ -1,4 +1,6 @@
-# DeepLabV3+ with MobileNetV2, output stride 32 as MGD's student has it: dilations 2, 4, 8 end the last stages.
+# DeepLabV3+ with MobileNetV2, output stride 32, as MGD's student. MGD dilates the last three blocks 2, 4, 8;
+# mmseg can dilate only the first block of a stage, so the last block has its 8 and the two before it stay at
+# 1.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
@@ -6,7 +8,7 @@ model = dict(
         type='MobileNetV2',
         widen_factor=1.0,
         strides=(1, 2, 2, 2, 1, 2, 1),
-        dilations=(1, 1, 1, 1, 1, 2, 4),
+        dilations=(1, 1, 1, 1, 1, 1, 8),
         out_indices=(1, 2, 4, 6),
         norm_cfg=norm_cfg,
         init_cfg=dict(type='Pretrained', checkpoint='mmcls://mobilenet_v2')),

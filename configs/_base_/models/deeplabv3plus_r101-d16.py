@@ -1,3 +1,4 @@
 # As deeplabv3plus_r50-d16.py with ResNet-101.
 _base_ = './deeplabv3plus_r50-d16.py'
-model = dict(backbone=dict(depth=101, init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet101_v1c')))
+model = dict(
+    backbone=dict(depth=101, init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet101_v1c')))

@@ -1,6 +1,7 @@
-# DeepLabV3+ with ResNet-50, output stride 16, as the UniMatch family trains it: ASPP 6/12/18, 256 channels, low level 48.
-# The stem is OpenMMLab's (32-32-64), whose ImageNet weights everybody has; the authors' own is 64-64-128
-# (backbone.stem_channels=128 with their checkpoint).
+# DeepLabV3+ with ResNet-50, output stride 16, as the UniMatch family trains it: ASPP 6/12/18, 256 channels,
+# low level 48. The stem is OpenMMLab's (32-32-64), whose ImageNet weights everybody has; the authors' own is
+# 64-64-128 (backbone.stem_channels=128 with their checkpoint). mmseg's head is depthwise separable, the
+# authors' is plain.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',

@@ -1,10 +1,14 @@
-# DeepLabV3+ with timm's Xception-65, output stride 16. For ImageNet weights set backbone.pretrained=True (timm downloads
-# them) or backbone.checkpoint_path to a local file.
+# DeepLabV3+ with timm's Xception-65, output stride 16. For ImageNet weights set backbone.pretrained=True
+# (timm downloads them) or backbone.checkpoint_path to a local file.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
     backbone=dict(
-        type='TIMMBackbone', model_name='xception65', features_only=True, pretrained=False, output_stride=16,
+        type='TIMMBackbone',
+        model_name='xception65',
+        features_only=True,
+        pretrained=False,
+        output_stride=16,
         out_indices=(1, 2, 3, 4)),
     decode_head=dict(
         type='DepthwiseSeparableASPPHead',

@@ -1,10 +1,13 @@
-# DINOv2-B/14 (timm's ViT, final LayerNorm on all four levels) with a DPT decoder without norms, as UniMatch V2.
-# `dinov2` is a local file: the authors' dinov2_vitb14_pretrain.pth or timm's; None starts from scratch.
+# DINOv2-B/14 (timm's ViT, final LayerNorm on all four levels) with a DPT decoder without norms, as UniMatch
+# V2. `dinov2` is a local file: the authors' dinov2_vitb14_pretrain.pth or timm's; None starts from scratch.
 dinov2 = 'pretrained/dinov2_vitb14_pretrain.pth'
 model = dict(
     type='EncoderDecoder',
     backbone=dict(
-        type='TimmViT', model_name='vit_base_patch14_dinov2', out_indices=(2, 5, 8, 11), checkpoint=dinov2),
+        type='TimmViT',
+        model_name='vit_base_patch14_dinov2',
+        out_indices=(2, 5, 8, 11),
+        checkpoint=dinov2),
     decode_head=dict(
         type='DPTMapHead',
         in_channels=[768, 768, 768, 768],

@@ -2,7 +2,8 @@
 import os
 
 _base_ = './mobilenetv2_light.py'
-weights = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'mobilenetv2_1.0_imagenet_mmseg.pth')
+weights = os.path.join(
+    os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'mobilenetv2_1.0_imagenet_mmseg.pth')
 model = dict(
     backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=weights)),
     decode_head=dict(num_classes=11))

@@ -1,4 +1,5 @@
-# A ResNet-18 of a quarter of the width with a small DeepLabV3+ head: 0.8 M parameters, for ToyWorld from scratch.
+# A ResNet-18 of a quarter of the width with a small DeepLabV3+ head: 0.8 M parameters, for ToyWorld from
+# scratch.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',

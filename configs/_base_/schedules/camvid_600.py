@@ -1,6 +1,6 @@
-# 600 iterations of SGD from ImageNet weights, head ten times the backbone's rate (the UniMatch family's factor).
-# Rate and length are ours: of 0.003 and 0.01 the one at which the supervised baseline is better on val (36.9, 39.9 mIoU
-# after 400 of 800 iterations).
+# 600 iterations of SGD from ImageNet weights, head ten times the backbone's rate (the UniMatch family's
+# factor). Rate and length are ours: of 0.003 and 0.01 the one at which the supervised baseline is better on
+# val (36.9, 39.9 mIoU after 400 of 800 iterations).
 max_iters = 600
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -1,5 +1,5 @@
-# SGD with the poly rule (power 0.9) that DeepLab introduced and every method here uses; mmseg's lr and weight decay.
-# A method's config sets lr, weight decay and iterations where its paper says otherwise.
+# SGD with the poly rule (power 0.9) that DeepLab introduced and every method here uses; mmseg's lr and weight
+# decay. A method's config sets lr, weight decay and iterations where its paper says otherwise.
 optimizer = dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005)
 optim_wrapper = dict(type='OptimWrapper', optimizer=optimizer, clip_grad=None)
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=80000, by_epoch=False)]

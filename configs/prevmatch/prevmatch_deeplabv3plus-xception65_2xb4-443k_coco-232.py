@@ -1,6 +1,7 @@
-# PrevMatch, COCO 1/512 (232 masks): 30 epochs of 14757 iterations; ResNet-50, schedule and list of the COCO setting.
+# PrevMatch, COCO 1/512 (232 masks): 30 epochs of 14757 iterations, timm's Xception-65, nothing is remembered
+# before epoch 5.
 _base_ = [
-    '../_base_/models/deeplabv3plus_r50-d16.py', '../_base_/datasets/coco_semi.py',
+    '../_base_/models/deeplabv3plus_xception65.py', '../_base_/datasets/coco_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
 custom_hooks = [*_base_.custom_hooks, dict(type='PreviousModelHook', base_only_epoch=5)]
@@ -8,7 +9,6 @@ batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 442710
 optim_wrapper = dict(
     _delete_=True,

@@ -1,5 +1,6 @@
-# UniMatch, Cityscapes 1/16 (186 masks): 240 epochs over 2789 unlabelled images, OHEM, every pixel counts (tau 0).
-# Evaluated on windows of 801 at steps of 2/3; the last window is shifted here and cut off in the release.
+# UniMatch, Cityscapes 1/16 (186 masks): 240 epochs of 348 iterations, as the release counts, OHEM, every
+# pixel counts (tau 0). Evaluated on windows of 801 at steps of 2/3; the last window is shifted here and cut
+# off in the release.
 _base_ = [
     '../_base_/models/deeplabv3plus_r101-d16.py', '../_base_/datasets/cityscapes_semi.py',
     '../_base_/schedules/schedule_sgd_poly_80k.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
@@ -8,7 +9,6 @@ batch = 12
 train_dataloader = dict(
     batch_size=batch,
     sampler=dict(batch_size=batch, source_ratio=[1, 2], partner='other'))
-
 max_iters = 83520
 optim_wrapper = dict(
     _delete_=True,
