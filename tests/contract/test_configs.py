@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from mmseg.registry import DATASETS, HOOKS, TRANSFORMS
+from mmseg.utils import get_classes
 
 from .conftest import CONFIGS
 
@@ -55,7 +56,8 @@ def test_numbers_agree(config):
     declared = {int(n) for n in re.findall(r'num_classes=(\d+)', text)}
     assert declared <= {config.num_classes}, declared
     if 'classes' in config:
-        assert len(config.classes) == config.num_classes
+        classes = get_classes(config.classes) if isinstance(config.classes, str) else config.classes
+        assert len(classes) == config.num_classes
 
 
 def test_types_are_registered(config):

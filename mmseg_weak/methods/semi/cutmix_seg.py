@@ -15,7 +15,7 @@ d, its confidence rule and w are those of :class:`ConsistencyLoss`. Published se
     CutMix-Seg    mix='cutmix', consistency 'var' 0.97 w 1, teacher momentum 0.01 on all floats, in train mode, updated
                   after the step (the defaults)
     Mean Teacher  mix='none', on_labeled=True, consistency 'mse' without threshold w 100, teacher momentum 0.01 on
-                  parameters (buffers='leave'), in train mode, update_inside=True; predict_with='teacher'
+                  parameters (buffers='leave'), in train mode, update_inside=True; the student is evaluated
 
 Deviations: padding does not count in the consistency of unlabelled images in any form; the two summands are added and
 sent back once, where CutMix-Seg calls backward twice (the same gradient); a teacher in eval mode labels both batches in
