@@ -8,7 +8,7 @@ model = dict(
     _delete_=True,
     type='CWBASS',
     segmentor=_base_.model,
-    warmup_epochs=1,  # of 75 iterations; the paper's 5 of 80 are the same share of the run
-    teacher=dict(momentum=0.01),  # of 600 iterations; the paper's 0.001 would average over more than the run
+    warmup_epochs=1,  # of 150 iterations, of a run of 1000; the paper's 5 of 80 are half that share
+    teacher=dict(momentum=0.01),  # of 1000 iterations; the paper's 0.001 would average over the whole run
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
 lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)

@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi.py',
     '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
-batch = 64  # four independent batches of 8 + 8
+batch = 32  # four independent batches of 4 + 4
 train_dataloader = dict(batch_size=batch, sampler=dict(batch_size=batch))
 custom_hooks = [*_base_.custom_hooks, dict(type='EMATeacherHook')]
 model = dict(

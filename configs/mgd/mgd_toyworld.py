@@ -16,8 +16,8 @@ model = dict(
     segmentor=_base_.model,
     deep=deep,
     wide=wide,
-    deep_checkpoint='work_dirs/teacher-deep_toyworld/iter_600.pth',
-    wide_checkpoint='work_dirs/teacher-wide_toyworld/iter_600.pth',
+    deep_checkpoint='work_dirs/teacher-deep_toyworld/iter_1000.pth',
+    wide_checkpoint='work_dirs/teacher-wide_toyworld/iter_1000.pth',
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True))
 lift = dict(
     baseline='supervised/supervised_toyworld.py',

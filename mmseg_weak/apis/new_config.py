@@ -21,7 +21,7 @@ __all__ = ['Plan', 'from_folders', 'from_own_config', 'methods']
 # Long side to which images are reduced, labelled images a batch, iterations. CPU: some minutes on two cores.
 _CPU = dict(side=256, batch=4, iters=600)
 _GPU = dict(side=768, batch=8, iters=20000)
-_TOY_BATCH = 8  # labelled images in a batch of configs/_base_/datasets/toyworld.py
+_TOY_BATCH = 4  # labelled images in a batch of configs/_base_/datasets/toyworld.py
 _BACKBONES = dict(MobileNetV2='_base_/models/mobilenetv2_light.py', ResNetV1c='_base_/models/deeplabv3plus_r50-d16.py')
 _KEPT = ('custom_imports', 'default_scope', 'runner_type', 'model_wrapper_cfg', 'env_cfg', 'vis_backends', 'visualizer',
          'log_processor', 'log_level', 'load_from', 'resume')

@@ -1,4 +1,5 @@
 """Building blocks that several methods share, by OpenMMLab kind."""
-from . import backbones, data_preprocessors, decode_heads, losses, refine, segmentors, teachers, utils
+from . import backbones, cam, data_preprocessors, decode_heads, losses, refine, segmentors, teachers, utils
 
-__all__ = ['backbones', 'data_preprocessors', 'decode_heads', 'losses', 'refine', 'segmentors', 'teachers', 'utils']
+__all__ = ['backbones', 'cam', 'data_preprocessors', 'decode_heads', 'losses', 'refine', 'segmentors', 'teachers',
+           'utils']

@@ -16,7 +16,7 @@ train_pipeline = [
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 labeled = dict(type=dataset_type, num_images=num_labeled, split='train', pipeline=train_pipeline)
-batch = 8
+batch = 4
 train_dataloader = dict(
     batch_size=batch,
     num_workers=1,

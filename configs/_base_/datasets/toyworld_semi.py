@@ -1,6 +1,6 @@
-# ToyWorld, 16 labelled images and 600 without their masks: 8 + 8 images a batch.
+# ToyWorld, 16 labelled images and 600 without their masks: 4 + 4 images a batch.
 _base_ = './toyworld.py'
-batch = 16
+batch = 8
 unlabeled = dict(
     type='ToyWorldDataset',
     num_images=616,

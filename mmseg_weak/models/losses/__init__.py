@@ -7,8 +7,10 @@ from .confidence_weighted_ce import ConfidenceWeightedCE
 from .consistency import ConsistencyLoss
 from .distillation import RegionContentLoss, SemanticSensitiveLoss
 from .entropy_filtered_ce import EntropyFilteredCE
+from .pair_affinity import AffinityDisplacementLoss, AttentionAffinityLoss, PairAffinityLoss
 from .prob_ohem_ce import ProbOhemCrossEntropyLoss
 from .unreliable_contrast import UnreliableContrastLoss
 
-__all__ = ['ConfidenceWeightedBoundaryLoss', 'ConfidenceWeightedCE', 'ConsistencyLoss', 'EntropyFilteredCE',
+__all__ = ['AffinityDisplacementLoss', 'AttentionAffinityLoss', 'ConfidenceWeightedBoundaryLoss',
+           'ConfidenceWeightedCE', 'ConsistencyLoss', 'EntropyFilteredCE', 'PairAffinityLoss',
            'ProbOhemCrossEntropyLoss', 'RegionContentLoss', 'SemanticSensitiveLoss', 'UnreliableContrastLoss']

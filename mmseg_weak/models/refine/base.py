@@ -61,6 +61,7 @@ class Refiner(nn.Module, metaclass=ABCMeta):
             ``eval()`` only, since looking makes a training step wait for the device.
     """
     align_corners = False
+    guide = 'image'
 
     def __init__(self, check: bool | None = None) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class Refiner(nn.Module, metaclass=ABCMeta):
         self._check_shapes(scores, image, present)
         if self._checks(scores):
             check_finite(scores, 'scores')
-            check_finite(image, 'image')
+            check_finite(image, self.guide)
         dtype = scores.dtype if scores.is_floating_point() else torch.float32
         work = scores.to(torch.float64 if dtype == torch.float64 else torch.float32)
         size = tuple(image.shape[-2:])
