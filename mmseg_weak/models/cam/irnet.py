@@ -1,0 +1,82 @@
+"""IRNet's two heads on a frozen ResNet: class boundaries and displacements to the instance's centre.
+
+Ahn, Cho & Kwak, CVPR 2019, arXiv 1904.05044; jiwoon-ahn/irn @ a2ece00 (MIT), net/resnet50_irn.py.
+"""
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_weak.errors import ConfigError
+
+__all__ = ['IRNetHeads', 'MeanShift', 'conv_gn_relu']
+
+
+def conv_gn_relu(in_channels: int, out_channels: int, groups: int) -> nn.Sequential:
+    """1x1 convolution without bias, group norm, ReLU."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.GroupNorm(groups, out_channels),
+                         nn.ReLU(inplace=True))
+
+
+class MeanShift(nn.Module):
+    """Subtract the training set's mean displacement, outside of training only.
+
+    Measured after training (:meth:`measure`) and kept in the checkpoint.
+    """
+
+    def __init__(self, num_features: int = 2) -> None:
+        super().__init__()
+        self.register_buffer('running_mean', torch.zeros(num_features))
+
+    @torch.no_grad()
+    def measure(self, displacements: Sequence[Tensor]) -> None:
+        """Set the mean from (B,2,h,w) displacements of training crops (top-left 512 x 512), raw."""
+        self.running_mean.copy_(torch.stack([d.mean((0, 2, 3)) for d in displacements]).mean(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,2,h,w)."""
+        return x if self.training else x - self.running_mean.view(1, -1, 1, 1)
+
+
+def _match(x: Tensor, like: Tensor, scale: int = 1) -> Tensor:
+    """Enlarge and cut to the size of ``like``."""
+    if scale > 1:
+        x = F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=False)
+    return x[..., :like.shape[-2], :like.shape[-1]]
+
+
+@MODELS.register_module()
+class IRNetHeads(nn.Module):
+    """Edge logits and displacement at stride 4 from the five stages of a ResNet of stride 16.
+
+    Stages: stem with max-pool (stride 4), layer1 (4), layer2 (8), layer3 (16), layer4 (16). The backbone is frozen and
+    its features are detached, as published.
+
+    Args:
+        in_channels: of the stages. ResNet-50: 64, 256, 512, 1024, 2048.
+    """
+
+    def __init__(self, in_channels: Sequence[int] = (64, 256, 512, 1024, 2048)) -> None:
+        super().__init__()
+        if len(in_channels) != 5:
+            raise ConfigError(f'IRNetHeads has in_channels={list(in_channels)}; give those of five stages.')
+        self.edge = nn.ModuleList(conv_gn_relu(c, 32, 4) for c in in_channels)
+        self.edge_out = nn.Conv2d(5 * 32, 1, 1)
+        widths = (64, 128, 256, 256, 256)
+        self.displace = nn.ModuleList(conv_gn_relu(c, w, 8 if k == 0 else 16)
+                                      for k, (c, w) in enumerate(zip(in_channels, widths)))
+        self.displace_high = conv_gn_relu(768, 256, 16)
+        self.displace_out = nn.Sequential(conv_gn_relu(448, 256, 16), nn.Conv2d(256, 2, 1, bias=False))
+        self.mean_shift = MeanShift(2)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Five feature maps -> edge logits (B,1,h,w), displacement (B,2,h,w) as (y, x) in pixels at stride 4."""
+        features = [x.detach() for x in features]
+        edges = [conv(x) for conv, x in zip(self.edge, features)]
+        edges = [_match(x, edges[1], scale) for x, scale in zip(edges, (1, 1, 2, 4, 4))]
+        d1, d2, d3, d4, d5 = (conv(x) for conv, x in zip(self.displace, features))
+        high = self.displace_high(torch.cat([d3, _match(d4, d3, 2), _match(d5, d3, 2)], 1))
+        displacement = self.displace_out(torch.cat([d1, d2, _match(high, d2, 2)], 1))
+        return self.edge_out(torch.cat(edges, 1)), self.mean_shift(displacement)
