@@ -268,6 +268,36 @@ def predict(**kwargs) -> None:
                f'Next: look at {result.out}/{"overlays" if kwargs["overlays"] else "masks"}')
 
 
+@cli.command(epilog='Example: mmseg-weak refine --with crf photos labels/masks --out refined. ToyWorld has perfect '
+                    'masks: mmseg-weak train supervised_toyworld')
+@click.argument('images')
+@click.argument('masks')
+@click.option('--out', required=True, help='Folder of the refined masks.')
+@click.option('--with', 'using', type=click.Choice(['crf', 'par', 'pamr']), default='crf', show_default=True,
+              help='Dense CRF, or pixel-adaptive refinement (faster, changes less).')
+@click.option('--preset', help='Settings of the CRF: irn_label (the default), deeplab, psa, toco_cam, toco_seg, '
+                               'clip_es.')
+@click.option('--iters', type=click.IntRange(1), help='Iterations; 10 by default.')
+@click.option('--gt-prob', type=float, default=0.7, show_default=True, help='Trust in the masks, between 0 and 1.')
+@click.option('--unknown', type=click.Choice(['keep', 'fill']), default='keep', show_default=True,
+              help='What becomes of pixels of value 255.')
+@click.option('--confidence/--no-confidence', default=False, show_default=True)
+@click.option('--overlays/--no-overlays', default=False, show_default=True)
+@click.option('--device', help='As torch names it; the GPU where there is one.')
+@click.option('--overwrite', is_flag=True, help='Refine again what is there.')
+def refine(**kwargs) -> None:
+    """Improve MASKS of IMAGES by the images' colours: class indices in, palette PNGs of the same names out."""
+    from mmseg_weak.apis.refine import refine as run
+    with _logs_to_stderr():
+        result = run(**kwargs)
+    for _, sentence in result.broken:
+        click.echo(f'Skipped: {sentence}')
+    click.echo(f'{len(result.written)} masks refined ({100 * result.changed_ratio:.1f} % of their pixels changed), '
+               f'{len(result.skipped)} were there already, {len(result.broken)} cannot be used, '
+               f'{len(result.without_mask)} images have no mask.\nWritten: {result.out}\n'
+               f'Next: mmseg-weak new DIR --images {kwargs["images"]} --masks {result.out}')
+
+
 @cli.command(epilog='Example: mmseg-weak fetch unimatch_toyworld')
 @click.argument('name')
 @click.option('--out', default='checkpoints', show_default=True, help='Folder to put it in.')

@@ -7,7 +7,8 @@ import pytest
 
 from mmseg_weak import cli
 
-VERBS = ['demo', 'list', 'new', 'check-data', 'split', 'train', 'test', 'predict', 'fetch', 'export-student', 'report']
+VERBS = ['demo', 'list', 'new', 'check-data', 'split', 'train', 'test', 'predict', 'refine', 'fetch', 'export-student',
+         'report']
 
 
 def run(capsys, *args):
@@ -38,7 +39,8 @@ def test_version(capsys):
 def test_mistyped_verb(capsys):
     code, out, err = run(capsys, 'trian', 'x')
     assert code == 2 and out == ''
-    assert err.splitlines()[-1] == "Error: there is no verb 'trian'. Did you mean train? `mmseg-weak --help` shows all"
+    assert err.splitlines()[-1] == ("Error: there is no verb 'trian'. Did you mean train, refine? `mmseg-weak --help` "
+                                    "shows all")
 
 
 def test_sentence_alone_and_traceback_with_debug(capsys, tmp_path):
