@@ -1,4 +1,4 @@
 """One published method, one room."""
-from . import semi
+from . import semi, weak
 
-__all__ = ['semi']
+__all__ = ['semi', 'weak']

@@ -1,0 +1,1 @@
+"""Methods that learn from image tags. A room whose docstring says so holds only some of a method's equations."""
