@@ -8,6 +8,7 @@ model = dict(
     _delete_=True,
     type='CWBASS',
     segmentor=_base_.model,
+    channels_last=True,  # a quarter faster on CPU
     # A run here is 7.5 epochs of 81 iterations where the paper's is 80: one epoch of warm-up instead of 5,
     # and a teacher that averages over 100 steps instead of 1000, which is longer than the run.
     warmup_epochs=1,

