@@ -274,8 +274,8 @@ def predict(**kwargs) -> None:
 @click.argument('masks')
 @click.option('--out', required=True, help='Folder of the refined masks.')
 @click.option('--with', 'using', type=click.Choice(['crf', 'par', 'pamr']), default='crf', show_default=True,
-              help='Dense CRF, or pixel-adaptive refinement (faster, changes less).')
-@click.option('--preset', help='Settings of the CRF: irn_label (the default), deeplab, psa, toco_cam, toco_seg, '
+              help='Dense CRF, or pixel-adaptive refinement (faster).')
+@click.option('--preset', help='Settings of the CRF: deeplab (the default), irn_label, psa, toco_cam, toco_seg, '
                                'clip_es.')
 @click.option('--iters', type=click.IntRange(1), help='Iterations; 10 by default.')
 @click.option('--gt-prob', type=float, default=0.7, show_default=True, help='Trust in the masks, between 0 and 1.')

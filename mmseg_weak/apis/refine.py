@@ -60,7 +60,7 @@ def build_refiner(using: str, iters: int | None = None, preset: str | None = Non
                           f"{near(using, METHODS)}".rstrip())
     options = {} if iters is None else dict(num_iter=iters)
     if using == 'crf':
-        return DenseCRF(preset or 'irn_label', **options)
+        return DenseCRF(preset or 'deeplab', **options)
     if preset is not None:
         raise ConfigError(f"preset '{preset}' goes with the CRF; {using} has none, leave it out.")
     return dict(par=PAR, pamr=PAMR)[using](**options)
@@ -128,8 +128,9 @@ def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 
         images: folder of the images.
         masks: folder of the masks, named as their images; class indices, 255 unknown.
         out: folder of the results.
-        using: 'crf' (dense CRF), 'par' or 'pamr' (pixel-adaptive, faster, changes less).
-        preset: settings of the CRF, see ``CRF_PRESETS``; 'irn_label' by default, made for hard labels.
+        using: 'crf' (dense CRF), 'par' or 'pamr' (pixel-adaptive, faster).
+        preset: settings of the CRF, see ``CRF_PRESETS``; 'deeplab' by default, the best of them on blocky, too fat and
+            too thin masks of COCO photographs (docs/refine.md).
         iters: number of iterations; 10 by default.
         gt_prob: trust in the masks, in (0, 1); lower lets the image change more.
         unknown: 'keep' or 'fill' pixels of value 255.

@@ -49,7 +49,7 @@ def test_mask_is_the_argmax_of_the_crf():
     image, _, mask = scene()
     labels = torch.from_numpy(np.where(mask == 3, 1, mask))[None]
     picture = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None]
-    scores = DenseCRF('irn_label')(labels_to_probs(labels, 2, 0.9), picture)[0]
+    scores = DenseCRF('deeplab')(labels_to_probs(labels, 2, 0.9), picture)[0]
     found, _ = refine_mask(image, mask, build_refiner('crf'), gt_prob=0.9, unknown='fill')
     assert (found == np.array([0, 3])[scores.argmax(0).numpy()]).all()
 
