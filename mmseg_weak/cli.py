@@ -284,6 +284,8 @@ def predict(**kwargs) -> None:
 @click.option('--confidence/--no-confidence', default=False, show_default=True)
 @click.option('--overlays/--no-overlays', default=False, show_default=True)
 @click.option('--device', help='As torch names it; the GPU where there is one.')
+@click.option('--max-side-px', type=click.IntRange(1), default=2048, show_default=True,
+              help='Larger images are refined at this size.')
 @click.option('--overwrite', is_flag=True, help='Refine again what is there.')
 def refine(**kwargs) -> None:
     """Improve MASKS of IMAGES by the images' colours: class indices in, palette PNGs of the same names out."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -67,7 +68,7 @@ def build_refiner(using: str, iters: int | None = None, preset: str | None = Non
 
 
 def refine_mask(image: np.ndarray, mask: np.ndarray, refiner: Any, gt_prob: float = 0.7, unknown: str = 'keep',
-                device: str | torch.device = 'cpu') -> tuple[np.ndarray, np.ndarray]:
+                device: str | torch.device = 'cpu', max_side_px: int = 2048) -> tuple[np.ndarray, np.ndarray]:
     """Refine one mask; only classes that it shows take part.
 
     Args:
@@ -77,6 +78,7 @@ def refine_mask(image: np.ndarray, mask: np.ndarray, refiner: Any, gt_prob: floa
         gt_prob: trust in the mask, in (0, 1).
         unknown: 'keep' leaves 255 as it is, 'fill' gives such pixels the class that is found.
         device: where to compute.
+        max_side_px: larger images are refined at this size, and the probabilities enlarged again.
 
     Returns:
         mask (H,W) uint8, and its probability (H,W) float32 in [0, 1], 0 where unknown.
@@ -96,7 +98,7 @@ def refine_mask(image: np.ndarray, mask: np.ndarray, refiner: Any, gt_prob: floa
     else:
         number = np.full(256, _IGNORE, np.uint8)
         number[classes] = np.arange(len(classes))
-        scores = _refined(image, number[mask], len(classes), refiner, gt_prob, device)
+        scores = _refined(image, number[mask], len(classes), refiner, gt_prob, device, max_side_px)
         best = scores.max(0)
         found, conf = classes[best.indices.numpy()].astype(np.uint8), best.values.clamp(0, 1).numpy()
     if unknown == 'keep':
@@ -105,18 +107,23 @@ def refine_mask(image: np.ndarray, mask: np.ndarray, refiner: Any, gt_prob: floa
 
 
 def _refined(image: np.ndarray, labels: np.ndarray, count: int, refiner: Any, gt_prob: float,
-             device: str | torch.device) -> Tensor:
+             device: str | torch.device, max_side_px: int) -> Tensor:
     """(C,H,W) probabilities, on the CPU."""
     from mmseg_weak.models.refine import labels_to_probs
     picture = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1)[None].to(device)
     probs = labels_to_probs(torch.from_numpy(labels)[None].to(device), count, gt_prob)
-    scores = refiner(probs, picture)[0]
+    size, large = labels.shape, max(labels.shape) > max_side_px
+    if large:
+        smaller = [max(1, round(side * max_side_px / max(size))) for side in size]
+        picture, probs = (F.interpolate(x.float(), smaller, mode='area') for x in (picture, probs))
+    scores = refiner(probs, picture)
+    scores = (F.interpolate(scores, size, mode='bilinear') if large else scores)[0]
     return (scores / scores.sum(0, keepdim=True).clamp_min(1e-8)).cpu()  # PAR's sums grow with its iterations
 
 
 def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 'crf', preset: str | None = None,
            iters: int | None = None, gt_prob: float = 0.7, unknown: str = 'keep', confidence: bool = False,
-           overlays: bool = False, device: str | None = None, overwrite: bool = False,
+           overlays: bool = False, device: str | None = None, max_side_px: int = 2048, overwrite: bool = False,
            quiet: bool = False) -> RefineResult:
     """Refine the masks of a folder; the results have the masks' names and are ordinary palette PNGs.
 
@@ -136,6 +143,7 @@ def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 
         unknown: 'keep' or 'fill' pixels of value 255.
         confidence, overlays: what else to write.
         device: as torch names it; the GPU where there is one, by default.
+        max_side_px: larger images are refined at this size (memory: about 2 GB at 2048 with the CRF).
         overwrite: refine again what is there.
         quiet: no progress bar.
 
@@ -146,6 +154,8 @@ def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 
     refiner = build_refiner(using, iters, preset)
     if not 0 < gt_prob < 1 or not math.isfinite(gt_prob):
         raise ConfigError(f'gt_prob is {gt_prob}; trust in the masks lies between 0 and 1.')
+    if max_side_px < 1:
+        raise ConfigError(f'max_side_px is {max_side_px}; give a size in pixels, such as 2048.')
     if unknown not in UNKNOWN:
         raise ConfigError(f"unknown is '{unknown}'; choose one of {', '.join(UNKNOWN)}.")
     out = Path(out)
@@ -159,7 +169,7 @@ def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 
     for pair, target in progress(todo, 'refine', quiet=quiet):
         try:
             image, mask = decode_image(pair.image), decode_mask(pair.mask)
-            found, conf = refine_mask(image, mask, refiner, gt_prob, unknown, device)
+            found, conf = refine_mask(image, mask, refiner, gt_prob, unknown, device, max_side_px)
         except (DataError, MissingFileError) as error:
             text = str(error)
             result.broken.append((Path(pair.mask), text if pair.mask in text or pair.image in text

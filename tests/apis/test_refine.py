@@ -54,6 +54,14 @@ def test_mask_is_the_argmax_of_the_crf():
     assert (found == np.array([0, 3])[scores.argmax(0).numpy()]).all()
 
 
+def test_large_images_are_refined_smaller():
+    image, truth, mask = (np.repeat(np.repeat(x, 4, 0), 4, 1) for x in scene())
+    found, conf = refine_mask(image, mask, build_refiner('crf'), max_side_px=48)
+    known = mask != 255
+    assert found.shape == conf.shape == (160, 192)
+    assert (found != truth)[known].mean() < 0.02 < 0.05 < (mask != truth)[known].mean()
+
+
 def test_one_class_and_none_stay():
     image = scene()[0]
     for value in (2, 255):
@@ -101,6 +109,7 @@ def test_errors(tmp_path):
             (dict(using='crff'), "there is no refinement 'crff'; choose one of crf, par, pamr. Did you mean crf?"),
             (dict(using='par', preset='psa'), "preset 'psa' goes with the CRF; par has none, leave it out."),
             (dict(gt_prob=1), 'gt_prob is 1; trust in the masks lies between 0 and 1.'),
+            (dict(max_side_px=0), 'max_side_px is 0; give a size in pixels, such as 2048.'),
             (dict(unknown='x'), "unknown is 'x'; choose one of keep, fill.")):
         with pytest.raises(ConfigError) as error:
             refine(*args, tmp_path / 'out', quiet=True, **options)
