@@ -14,7 +14,8 @@ from .hooks import (
 from .loops import WeakIterTrainLoop
 from .optim import WeakAmpOptimWrapper
 from .runner import WeakRunner
+from .schedulers import WarmupPolyLR
 
 __all__ = ['AtomicCheckpointHook', 'ClassListHook', 'CounterSeedHook', 'EMATeacherHook', 'NanGuardHook',
-           'NonFiniteLossError', 'PseudoLabelSnapshotHook', 'PseudoLabelStatsHook', 'WeakAmpOptimWrapper',
-           'WeakDDP', 'WeakIterTrainLoop', 'WeakRunner', 'replay']
+           'NonFiniteLossError', 'PseudoLabelSnapshotHook', 'PseudoLabelStatsHook', 'WarmupPolyLR',
+           'WeakAmpOptimWrapper', 'WeakDDP', 'WeakIterTrainLoop', 'WeakRunner', 'replay']
