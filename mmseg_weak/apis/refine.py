@@ -136,8 +136,8 @@ def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 
         masks: folder of the masks, named as their images; class indices, 255 unknown.
         out: folder of the results.
         using: 'crf' (dense CRF), 'par' or 'pamr' (pixel-adaptive, faster).
-        preset: settings of the CRF, see ``CRF_PRESETS``; 'deeplab' by default, the best of them on blocky, too fat and
-            too thin masks of COCO photographs (docs/refine.md).
+        preset: settings of the CRF, see ``CRF_PRESETS``; 'deeplab' by default, which did better than 'irn_label' on
+            blocky, too fat and too thin masks of COCO photographs (docs/refine.md).
         iters: number of iterations; 10 by default.
         gt_prob: trust in the masks, in (0, 1); lower lets the image change more.
         unknown: 'keep' or 'fill' pixels of value 255.
