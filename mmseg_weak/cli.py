@@ -224,7 +224,7 @@ def train(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
     click.echo(f'Written: {folder}\nNext: mmseg-weak report {folder}')
 
 
-@cli.command(epilog='Example: mmseg-weak test unimatch_toyworld work_dirs/unimatch_toyworld/iter_1000.pth')
+@cli.command(epilog='Example: mmseg-weak test unimatch_toyworld work_dirs/unimatch_toyworld/iter_3000.pth')
 @click.argument('config')
 @click.argument('checkpoint')
 @click.argument('overrides', nargs=-1)
@@ -245,7 +245,7 @@ def test(config: str, checkpoint: str, overrides: tuple, cfg_options: tuple, **k
 
 
 @cli.command(epilog='Example: mmseg-weak predict photos --out labels --config unimatch_toyworld --checkpoint '
-                    'work_dirs/unimatch_toyworld/iter_1000.pth')
+                    'work_dirs/unimatch_toyworld/iter_3000.pth')
 @click.argument('images', nargs=-1, required=True)
 @click.option('--out', required=True, help='Folder of masks/, confidence/, overlays/.')
 @click.option('--config', required=True, help='Config, a file or a name.')
@@ -313,7 +313,7 @@ def fetch(name: str, **kwargs) -> None:
 
 
 @cli.command('export-student', epilog='Example: mmseg-weak export-student unimatch_toyworld '
-                                      'work_dirs/unimatch_toyworld/iter_1000.pth --out exported')
+                                      'work_dirs/unimatch_toyworld/iter_3000.pth --out exported')
 @click.argument('config')
 @click.argument('checkpoint')
 @click.option('--out', required=True, help='Folder for the config and the checkpoint.')

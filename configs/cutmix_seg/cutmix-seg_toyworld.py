@@ -1,4 +1,4 @@
-# CutMix-Seg on ToyWorld, 16 masks and 600 plain images; colour jitter and greyscale as its command line has
+# CutMix-Seg on ToyWorld, 32 masks and 600 plain images; colour jitter and greyscale as its command line has
 # them.
 _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi_partner.py',

@@ -1,4 +1,4 @@
-# MGD on ToyWorld: the small ToyWorld network from a deep and a wide teacher, 16 masks and 600 plain images.
+# MGD on ToyWorld: the small ToyWorld network from a deep and a wide teacher, 32 masks and 600 plain images.
 # Train the teachers first (mgd/teacher-deep_toyworld.py, mgd/teacher-wide_toyworld.py) and give their
 # checkpoints: --cfg-options model.deep_checkpoint=... model.wide_checkpoint=...
 _base_ = [
@@ -16,8 +16,8 @@ model = dict(
     segmentor=_base_.model,
     deep=deep,
     wide=wide,
-    deep_checkpoint='work_dirs/teacher-deep_toyworld/iter_1000.pth',
-    wide_checkpoint='work_dirs/teacher-wide_toyworld/iter_1000.pth',
+    deep_checkpoint='work_dirs/teacher-deep_toyworld/iter_3000.pth',
+    wide_checkpoint='work_dirs/teacher-wide_toyworld/iter_3000.pth',
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True))
 lift = dict(
     baseline='supervised/supervised_toyworld.py',

@@ -1,4 +1,4 @@
-# U2PL on ToyWorld, 16 masks and 600 plain images; ranks and bank for 8 classes instead of 21.
+# U2PL on ToyWorld, 32 masks and 600 plain images; ranks and bank for 8 classes instead of 21.
 _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi.py',
     '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'

@@ -1,4 +1,4 @@
-# UniMatch on ToyWorld, 16 masks and 600 plain images.
+# UniMatch on ToyWorld, 32 masks and 600 plain images.
 _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi_partner.py',
     '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'

@@ -1,4 +1,4 @@
-# UniMatch V2 on ToyWorld, 16 masks and 600 plain images; channels of CNN features are dropped in place of a
+# UniMatch V2 on ToyWorld, 32 masks and 600 plain images; channels of CNN features are dropped in place of a
 # ViT's.
 _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi.py',

@@ -1,9 +1,9 @@
-# ToyWorld, drawn from a seed: `num_labeled` images with masks, 100 for validation, 128x128, crops of 96.
-# Sixteen by default: the same labelled images as in toyworld_semi.py and no others.
+# ToyWorld, drawn from a seed: `num_labeled` images with masks, 100 for validation, 128x128, crops of 64.
+# 32 by default: the same labelled images as in toyworld_semi.py and no others.
 dataset_type = 'ToyWorldDataset'
 num_classes = 8
-crop_size = (96, 96)
-num_labeled = 16
+crop_size = (64, 64)
+num_labeled = 32
 train_pipeline = [
     dict(
         type='LoadImageFromFile'

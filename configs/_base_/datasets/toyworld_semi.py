@@ -1,9 +1,9 @@
-# ToyWorld, 16 labelled images and 600 without their masks: 4 + 4 images a batch.
+# ToyWorld, 32 labelled images and 600 without their masks: 4 + 4 images a batch.
 _base_ = './toyworld.py'
 batch = 8
 unlabeled = dict(
     type='ToyWorldDataset',
-    num_images=616,
+    num_images=632,
     split='train',
     supervision=(),
     subset=dict(first=_base_.num_labeled, complement=True),
