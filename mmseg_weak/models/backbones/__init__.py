@@ -1,4 +1,5 @@
 """Backbones that neither mmseg nor mmpretrain gives in the form a method needs."""
 from .timm_vit import TimmViT
+from .token_vit import ClassTokenViT
 
-__all__ = ['TimmViT']
+__all__ = ['ClassTokenViT', 'TimmViT']

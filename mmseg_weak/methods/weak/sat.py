@@ -1,0 +1,121 @@
+"""Equations of SAT: a localisation token whose attention is the foreground map.
+
+Wu et al., Spatial-Aware Token for Weakly Supervised Object Localization, ICCV 2023, arXiv 2303.10438;
+wpy1999/SAT @ 702290d (no licence), Model/SAT.py and train.py.
+
+This room holds the attention, the network's forward pass and the losses; training, checkpoints of DeiT and box
+prediction are not here.
+"""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg_weak.errors import ConfigError
+from mmseg_weak.models.backbones.token_vit import TokenAttention, TokenBlock, patch_grid, resize_positions
+from mmseg_weak.models.losses.common import full_precision
+
+__all__ = ['LocationAttention', 'SpatialTokenViT', 'batch_area_loss', 'image_norm', 'norm_kernel', 'sat_losses']
+
+
+def norm_kernel(size: int = 3, spread: float = 6.0) -> Tensor:
+    """The 3x3 kernel of the normalisation loss, nearly a single pixel: root of the outer product of normal masses.
+
+    Args:
+        size: bins on a side.
+        spread: standard deviations that the bins cover on either side, and half a bin more.
+
+    Returns:
+        (size,size) float32, sum 1.
+    """
+    half_bin = (2 * spread + 1) / size / 2
+    edges = torch.linspace(-spread - half_bin, spread + half_bin, size + 1, dtype=torch.float64)
+    masses = torch.special.ndtr(edges).diff()
+    kernel = torch.outer(masses, masses).sqrt()
+    return (kernel / kernel.sum()).float()
+
+
+def image_norm(maps: Tensor) -> Tensor:
+    """How undecided each map is: (B,h,w) -> (B,), mean of M(1 - M) of the blurred map; zero padding."""
+    maps = full_precision(maps)[:, None]
+    blurred = F.conv2d(maps, norm_kernel().to(maps)[None, None], padding=1)
+    return (blurred * (1 - blurred)).mean((1, 2, 3))
+
+
+def batch_area_loss(maps: Tensor, area: float) -> Tensor:
+    """|mean of M over the whole batch - area|; CUB 0.25, ILSVRC 0.35."""
+    return (full_precision(maps).mean() - area).abs()
+
+
+def sat_losses(logits: Tensor, maps: Tensor, labels: Tensor, area: float) -> dict[str, Tensor]:
+    """Cross-entropy, area and normalisation losses, all of weight 1: (B,K), (B,h,w), (B,)."""
+    return dict(loss_cls=F.cross_entropy(full_precision(logits), labels), loss_area=batch_area_loss(maps, area),
+                loss_norm=image_norm(maps).mean())
+
+
+class LocationAttention(TokenAttention):
+    """Attention of which the last token's query, averaged over heads, is a mask of all tokens.
+
+    mask = sigmoid(mean over heads of the last row of the logits), (B,1,1,N). Where ``masked``, the columns of the
+    attention are multiplied by it and not normalised again.
+
+    Args:
+        masked: in the last 3 blocks of 12.
+    """
+
+    def __init__(self, dim: int, num_heads: int, masked: bool) -> None:
+        super().__init__(dim, num_heads)
+        self.masked = masked
+
+    def weigh(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights, and the mask."""
+        mask = logits[:, :, -1:].mean(1, keepdim=True).sigmoid()
+        weights = logits.softmax(-1)
+        return weights * mask if self.masked else weights, mask
+
+
+class SpatialTokenViT(nn.Module):
+    """DeiT with a localisation token, last in the row: class logits and one foreground map.
+
+    Args:
+        num_classes: K.
+        embed_dim, depth, num_heads, mlp_ratio: DeiT-S: 384, 12, 6, 4.
+        img_size, patch_size: pixels.
+        masked_blocks: last blocks that use the mask and whose masks make the map.
+        drop_path_rate: of the last block, growing linearly.
+        layer_norm_eps: DeiT: 1e-6.
+    """
+
+    def __init__(self, num_classes: int, embed_dim: int = 384, depth: int = 12, num_heads: int = 6,
+                 mlp_ratio: float = 4, img_size: int = 224, patch_size: int = 16, masked_blocks: int = 3,
+                 drop_path_rate: float = 0.1, layer_norm_eps: float = 1e-6) -> None:
+        super().__init__()
+        if not 0 < masked_blocks <= depth:
+            raise ConfigError(f'masked_blocks={masked_blocks} of SpatialTokenViT; give 1 to depth={depth}.')
+        self.patch_size, self.masked_blocks = patch_size, masked_blocks
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(3, embed_dim, patch_size, patch_size)
+        self.cls_token, self.loc_token, self.loc_embed = (nn.Parameter(torch.zeros(1, 1, embed_dim)) for _ in range(3))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (img_size // patch_size) ** 2, embed_dim))
+        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        self.blocks = nn.ModuleList(
+            TokenBlock(embed_dim, LocationAttention(embed_dim, num_heads, i >= depth - masked_blocks), mlp_ratio, rate,
+                       layer_norm_eps) for i, rate in enumerate(rates))
+        self.norm = nn.LayerNorm(embed_dim, layer_norm_eps)
+        self.head = nn.Conv2d(embed_dim, num_classes, 3, padding=1)
+        for parameter in (self.cls_token, self.loc_token, self.loc_embed, self.pos_embed):
+            nn.init.trunc_normal_(parameter, std=0.02)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,3,H,W) -> logits (B,K), map (B,h,w) in (0,1)."""
+        size = patch_grid(image, self.patch_size)
+        patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2)
+        patches = patches + resize_positions(self.pos_embed[:, 1:], size)
+        first = (self.cls_token + self.pos_embed[:, :1]).expand(len(image), -1, -1)
+        x = torch.cat([first, patches, (self.loc_token + self.loc_embed).expand(len(image), -1, -1)], 1)
+        masks = []
+        for block in self.blocks:
+            x, mask = block(x)
+            masks.append(mask)
+        foreground = torch.stack(masks[-self.masked_blocks:]).mean(0)[:, 0, 0, 1:-1].unflatten(1, size)
+        features = self.norm(x)[:, 1:-1].transpose(1, 2).unflatten(2, size)
+        return self.head(features).mean((2, 3)), foreground

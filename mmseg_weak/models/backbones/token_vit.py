@@ -1,0 +1,169 @@
+"""A vision transformer of DeiT's layout whose attention can be read and changed, with any number of class tokens.
+
+mmpretrain's and timm's transformers give neither several class tokens nor their attention. Layers carry timm's names,
+so that DeiT's weights load.
+"""
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_weak.errors import ConfigError
+
+__all__ = ['ClassTokenViT', 'TokenAttention', 'TokenBlock', 'patch_grid', 'resize_positions']
+
+
+class TokenAttention(nn.Module):
+    """Multi-head self-attention that also returns what :meth:`weigh` measures.
+
+    Args:
+        dim: of a token.
+        num_heads: must divide ``dim``.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise ConfigError(f'num_heads={num_heads} does not divide the width {dim} of the tokens.')
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def weigh(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,heads,N,N) logits -> weights of the values, and what is returned: here their mean over heads, (B,N,N)."""
+        weights = logits.softmax(-1)
+        return weights, weights.mean(1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,N,D) -> (B,N,D) and the measure of :meth:`weigh`."""
+        b, n, d = x.shape
+        q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        weights, measure = self.weigh(q @ k.transpose(2, 3) * q.shape[-1] ** -0.5)
+        return self.proj((weights @ v).transpose(1, 2).reshape(b, n, d)), measure
+
+
+class TokenBlock(nn.Module):
+    """Pre-norm transformer block.
+
+    Args:
+        dim: of a token.
+        attention: the block's attention, returning tokens and a measure.
+        mlp_ratio: hidden width over ``dim``.
+        drop_path: probability of leaving out a branch.
+        eps: of the layer norms. DeiT: 1e-6.
+    """
+
+    def __init__(self, dim: int, attention: nn.Module, mlp_ratio: float = 4, drop_path: float = 0.0,
+                 eps: float = 1e-6) -> None:
+        super().__init__()
+        hidden = int(dim * mlp_ratio)
+        self.norm1, self.norm2 = nn.LayerNorm(dim, eps), nn.LayerNorm(dim, eps)
+        self.attn = attention
+        self.mlp = nn.Module()
+        self.mlp.fc1, self.mlp.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,N,D) -> (B,N,D) and the attention's measure."""
+        out, measure = self.attn(self.norm1(x))
+        x = x + self.drop_path(out)
+        return x + self.drop_path(self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))), measure
+
+
+def resize_positions(positions: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bicubic resize of a square grid of position embeddings: (1,P,D) -> (1,h w,D)."""
+    side = round(positions.shape[1] ** 0.5)
+    if (side, side) == tuple(size):
+        return positions
+    grid = positions.transpose(1, 2).reshape(1, -1, side, side)
+    return F.interpolate(grid, size, mode='bicubic', align_corners=False).flatten(2).transpose(1, 2)
+
+
+def patch_grid(image: Tensor, patch_size: int) -> tuple[int, int]:
+    """(h, w) patches of an image.
+
+    Raises:
+        ConfigError: its sides are not multiples of the patch.
+    """
+    h, w = image.shape[-2:]
+    if h % patch_size or w % patch_size:
+        raise ConfigError(f'An image of {h}x{w} pixels came to a ViT with patches of {patch_size}: use a crop_size '
+                          f"divisible by {patch_size}, and dict(type='ResizeToMultiple', size_divisor={patch_size}) "
+                          f'in the test pipeline.')
+    return h // patch_size, w // patch_size
+
+
+@MODELS.register_module()
+class ClassTokenViT(BaseModule):
+    """DeiT with a class token for each class (MCTformer), no final norm.
+
+    A DeiT checkpoint loads: its class token and its position are repeated for every class, as published; the patches'
+    positions are resized to this grid.
+
+    Args:
+        num_tokens: class tokens C.
+        embed_dim, depth, num_heads, mlp_ratio: DeiT-S: 384, 12, 6, 4.
+        img_size: side of the training image, pixels; other sizes resize the positions (bicubic).
+        patch_size: pixels.
+        drop_path_rate: of the last block, growing linearly. Paper: 0.1.
+        layer_norm_eps: DeiT: 1e-6.
+        init_cfg: mmengine's.
+    """
+
+    def __init__(self, num_tokens: int, embed_dim: int = 384, depth: int = 12, num_heads: int = 6,
+                 mlp_ratio: float = 4, img_size: int = 224, patch_size: int = 16, drop_path_rate: float = 0.1,
+                 layer_norm_eps: float = 1e-6, init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.patch_size = patch_size
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(3, embed_dim, patch_size, patch_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, num_tokens, embed_dim))
+        self.pos_embed_cls = nn.Parameter(torch.zeros(1, num_tokens, embed_dim))
+        self.pos_embed_pat = nn.Parameter(torch.zeros(1, (img_size // patch_size) ** 2, embed_dim))
+        for parameter in (self.cls_token, self.pos_embed_cls, self.pos_embed_pat):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        rates = torch.linspace(0, drop_path_rate, depth).tolist()
+        self.blocks = nn.ModuleList(TokenBlock(embed_dim, TokenAttention(embed_dim, num_heads), mlp_ratio, rate,
+                                               layer_norm_eps) for rate in rates)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Fit a DeiT checkpoint to the number of tokens and patches."""
+        tokens, own = state_dict.get(f'{prefix}cls_token'), self.cls_token.shape[1]
+        if tokens is not None and tokens.shape[1] == 1 < own:
+            state_dict[f'{prefix}cls_token'] = tokens.repeat(1, own, 1)
+        positions = state_dict.pop(f'{prefix}pos_embed', None)
+        if positions is not None:
+            side = round(self.pos_embed_pat.shape[1] ** 0.5)
+            state_dict[f'{prefix}pos_embed_cls'] = positions[:, :1].repeat(1, own, 1)
+            state_dict[f'{prefix}pos_embed_pat'] = resize_positions(positions[:, 1:], (side, side))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(self, image: Tensor, observe: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor, list]:
+        """Run all blocks.
+
+        Args:
+            image: (B,3,H,W), sides multiples of the patch.
+            observe: taken from each block's head-averaged attention (B,C+P,C+P), rows are queries; None keeps none.
+
+        Returns:
+            patches (B,D,h,w) of the last block; class tokens (depth,B,C,D) of every block; what ``observe`` took.
+        """
+        size = patch_grid(image, self.patch_size)
+        patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2) + resize_positions(self.pos_embed_pat, size)
+        count = self.cls_token.shape[1]
+        x = torch.cat([(self.cls_token + self.pos_embed_cls).expand(len(image), -1, -1), patches], 1)
+        tokens, seen = [], []
+        for block in self.blocks:
+            x, attention = block(x)
+            tokens.append(x[:, :count])
+            if observe is not None:
+                seen.append(observe(attention))
+        return x[:, count:].transpose(1, 2).unflatten(2, size), torch.stack(tokens), seen

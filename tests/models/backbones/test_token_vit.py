@@ -1,0 +1,43 @@
+"""The transformer with class tokens: DeiT weights, other sizes, attention that sums to one."""
+import pytest
+import torch
+
+from mmseg_weak.errors import ConfigError
+from mmseg_weak.models.backbones import ClassTokenViT
+from mmseg_weak.models.backbones.token_vit import TokenAttention
+
+SMALL = dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=2, img_size=32, patch_size=8)
+
+
+def test_deit_weights_are_repeated_for_every_class():
+    net = ClassTokenViT(3, **SMALL)
+    deit = {k: v for k, v in ClassTokenViT(1, **SMALL).state_dict().items() if not k.startswith('pos_embed')}
+    deit['pos_embed'] = torch.randn(1, 17, 8)
+    net.load_state_dict(deit)
+    assert torch.equal(net.cls_token, deit['cls_token'].expand(1, 3, 8))
+    assert torch.equal(net.pos_embed_cls, deit['pos_embed'][:, :1].expand(1, 3, 8))
+    assert torch.equal(net.pos_embed_pat, deit['pos_embed'][:, 1:])
+
+
+def test_other_sizes_and_attention():
+    net = ClassTokenViT(3, **SMALL).eval()
+    patches, tokens, seen = net(torch.randn(2, 3, 24, 40), observe=lambda a: a)
+    assert patches.shape == (2, 8, 3, 5) and tokens.shape == (2, 2, 3, 8)
+    for attention in seen:
+        torch.testing.assert_close(attention.sum(2), torch.ones(2, 18))
+    alone = net(torch.randn(2, 3, 24, 40))
+    assert alone[2] == []
+
+
+def test_every_parameter_learns():
+    net = ClassTokenViT(3, **SMALL).train()
+    patches, tokens, _ = net(torch.randn(2, 3, 32, 32))
+    (patches.square().sum() + tokens.square().sum()).backward()
+    assert [n for n, p in net.named_parameters() if p.grad is None] == []
+
+
+def test_bad_settings():
+    with pytest.raises(ConfigError, match=r'^num_heads=3 does not divide the width 8 of the tokens\.$'):
+        TokenAttention(8, 3)
+    with pytest.raises(ConfigError, match='An image of 30x32 pixels came to a ViT with patches of 8'):
+        ClassTokenViT(3, **SMALL)(torch.zeros(1, 3, 30, 32))
