@@ -169,8 +169,9 @@ def iou_scores(confusion: Tensor, mean: str = 'union', percent: bool = False) ->
         percent: times 100.
 
     Returns:
-        float64: ``iou`` (...,C), NaN for a class in neither truth nor prediction; ``miou``, ``fp`` (false positives
-        over the union) and ``fn``, by ``mean``; ``pixel_acc``; ``mean_acc``, over the classes in the truth (...).
+        float64: ``iou`` (...,C), for a class in neither truth nor prediction 0 where 'all' counts it so, else NaN;
+        ``miou``, ``fp`` (false positives over the union) and ``fn``, by ``mean``; ``pixel_acc``; ``mean_acc``, over the
+        classes in the truth (...).
     """
     if mean not in MEANS:
         raise ConfigError(f"mean='{mean}' is none of {', '.join(MEANS)}.")
@@ -185,7 +186,8 @@ def iou_scores(confusion: Tensor, mean: str = 'union', percent: bool = False) ->
         return (values * which).sum(-1) / which.sum(-1)  # nothing counted: NaN
 
     scale = 100.0 if percent else 1.0
-    found = dict(iou=hit / union, miou=average(hit, union, counted), fp=average(pred - hit, union, counted),
+    iou = torch.where(union > 0, hit / union, 0.0) if mean == 'all' else hit / union
+    found = dict(iou=iou, miou=average(hit, union, counted), fp=average(pred - hit, union, counted),
                  fn=average(truth - hit, union, counted), pixel_acc=hit.sum(-1) / confusion.sum((-2, -1)),
                  mean_acc=average(hit, truth, truth > 0))
     return {name: value * scale for name, value in found.items()}

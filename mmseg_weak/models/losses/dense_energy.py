@@ -4,11 +4,14 @@ Tang et al., On Regularized Losses for Weakly-supervised CNN Segmentation, ECCV 
 rulixiang/ToCo @ e13514d, model/losses.py. The kernel is the permutohedral lattice of meng-tang/rloss @ 1caa759, which
 the published weight (1e-7) is made for: it gives about half of what the exact kernel gives.
 """
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.refine.dense_crf import bilateral_features
 from mmseg_weak.models.refine.lattice import PermutohedralLattice
 
@@ -86,17 +89,25 @@ class DenseEnergyLoss(nn.Module):
         srgb, sxy_px, scale_factor: see the function.
         loss_weight: 1e-7 in the published code, which multiplies it with 0.05 later.
         loss_name: key under which it is logged.
+        mean, std: of the images it is given, to undo their normalisation, on a 0..255 scale; None where they are raw.
     """
 
     def __init__(self, srgb: float = 15, sxy_px: float = 100, scale_factor: float = 0.5, loss_weight: float = 1e-7,
-                 loss_name: str = 'loss_dense_energy') -> None:
+                 loss_name: str = 'loss_dense_energy', mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None) -> None:
         super().__init__()
+        if (mean is None) != (std is None):
+            raise ConfigError(
+                'DenseEnergyLoss got only one of mean and std; give both, as the data preprocessor has them.')
+        self.register_buffer('mean', torch.tensor(mean or (0.0, 0.0, 0.0)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std or (1.0, 1.0, 1.0)).view(1, 3, 1, 1), persistent=False)
         self.srgb, self.sxy_px, self.scale_factor = srgb, sxy_px, scale_factor
         self.loss_weight, self._loss_name = loss_weight, loss_name
 
     def forward(self, logits: Tensor, image: Tensor, target: Tensor, region: Tensor,
                 ignore_index: int = 255) -> Tensor:
         """See :func:`dense_energy_loss`."""
+        image = image * self.std + self.mean
         return self.loss_weight * dense_energy_loss(logits, image, target, region, srgb=self.srgb, sxy_px=self.sxy_px,
                                                     scale_factor=self.scale_factor, ignore_index=ignore_index)
 

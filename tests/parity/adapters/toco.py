@@ -40,11 +40,11 @@ def ctc_head(arrays, settings):
 def energy_loss(arrays, settings):
     """The energy, and the filter alone."""
     image = arrays['image_normalised']
-    mean, std = (torch.tensor(settings[k]).view(1, 3, 1, 1) for k in ('mean', 'std'))
     loss = dense_energy.DenseEnergyLoss(float(arrays['sigma_rgb']), float(arrays['sigma_xy']),
-                                        float(arrays['scale_factor']), float(arrays['weight']))
+                                        float(arrays['scale_factor']), float(arrays['weight']),
+                                        mean=settings['mean'], std=settings['std'])
     region = seeds.box_mask(arrays['img_box'], tuple(image.shape[-2:]))
-    return dict(loss=loss(arrays['logit'], image * std + mean, arrays['label'], region, settings['ignore_index']),
+    return dict(loss=loss(arrays['logit'], image, arrays['label'], region, settings['ignore_index']),
                 filter_out=dense_energy.bilateral_filter(arrays['filter_in'], arrays['filter_image'],
                                                          settings['filter_sigma_xy'], settings['filter_sigma_rgb']))
 

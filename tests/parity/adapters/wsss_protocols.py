@@ -13,7 +13,6 @@ def seed_eval(arrays, settings):
         return seed_scores.seed_confusions(seed_scores.seed_histogram(cams, truth, thresholds, **options))
 
     curve = seed_scores.iou_scores(confusions(arrays['thresholds'], ignore_index=ignore), 'all', percent=True)
-    per_class = curve['iou'].nan_to_num(0)
     powers = []
     for value in arrays['power_bg_exponents_or_threshold'].tolist():
         thr = value if value < 1 else seed_scores.power_threshold(value)
@@ -25,7 +24,7 @@ def seed_eval(arrays, settings):
     pseudo = seed_scores.cross_table(arrays['pseudo_with_ignore'], truth, classes, ignore)
     pseudo = seed_scores.iou_scores(seed_scores.pseudo_confusion(pseudo, 'drop'), 'present')
     return dict(miou_curve_percent=curve['miou'], power_bg_miou=torch.stack(powers), pred_at_045=pred,
-                per_class_then_fp_fn_percent=torch.cat([per_class, curve['fp'][:, None], curve['fn'][:, None]], 1),
+                per_class_then_fp_fn_percent=torch.cat([curve['iou'], curve['fp'][:, None], curve['fn'][:, None]], 1),
                 pred_miou=scores['miou'], pred_pacc=scores['pixel_acc'], pred_macc=scores['mean_acc'],
                 pred_iou=scores['iou'], pseudo_miou=pseudo['miou'], pseudo_pacc=pseudo['pixel_acc'],
                 pseudo_macc=pseudo['mean_acc'])
