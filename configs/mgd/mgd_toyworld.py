@@ -5,11 +5,13 @@ _base_ = [
     '../_base_/models/toyworld_net.py', '../_base_/datasets/toyworld_semi_partner.py',
     '../_base_/schedules/schedule_toyworld.py', '../_base_/default_runtime.py', '../_base_/semi_hooks.py'
 ]
-deep = dict(_base_.model, backbone=dict(_base_.model['backbone'], depth=34))
+deep = dict(
+    _base_.model,
+    backbone=dict(_base_.model['backbone'], enc_num_convs=(3, 4, 4, 4), dec_num_convs=(2, 2, 2)))
 wide = dict(
     _base_.model,
     backbone=dict(_base_.model['backbone'], base_channels=32),
-    decode_head=dict(_base_.model['decode_head'], in_channels=256, c1_in_channels=32))
+    decode_head=dict(_base_.model['decode_head'], in_channels=32))
 model = dict(
     _delete_=True,
     type='MultiGranularityDistiller',

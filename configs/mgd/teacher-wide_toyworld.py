@@ -6,7 +6,7 @@ _base_ = [
 segmentor = dict(
     _base_.model,
     backbone=dict(_base_.model['backbone'], base_channels=32),
-    decode_head=dict(_base_.model['decode_head'], in_channels=256, c1_in_channels=32))
+    decode_head=dict(_base_.model['decode_head'], in_channels=32))
 model = dict(
     _delete_=True,
     type='CrossPseudoSupervision',
