@@ -24,7 +24,7 @@ class FixMatch(WeakToStrongSegmentor):
 
     def semi_loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list]) -> dict[str, Tensor]:
         """(L_x + mean over views of L_s) / 2."""
-        branches = self.forward_branches(inputs, data_samples)
+        branches = self.forward_branches(inputs)
         own, targets = branches.targets()
         sup = self.supervised_loss(branches.sup_logits, data_samples['sup'], branches.sup_feats)
         unsup = self.consistency(branches, own, targets)

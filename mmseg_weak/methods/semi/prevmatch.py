@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmseg_weak.errors import ConfigError
-from mmseg_weak.models.losses.confidence_weighted_ce import confidence_weighted_ce
 from mmseg_weak.models.segmentors import WeakToStrongSegmentor
+from mmseg_weak.models.teachers.pseudo import consistency_losses
 from mmseg_weak.models.utils import current_iter, eval_mode, iters_per_epoch, max_iters
 
 __all__ = ['PrevMatch', 'PreviousModels', 'dirichlet_weights', 'ensemble_logits', 'prevmatch_parts',
@@ -186,16 +186,16 @@ class PrevMatch(WeakToStrongSegmentor):
 
     def semi_loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list]) -> dict[str, Tensor]:
         """The algorithm box above."""
-        branches = self.forward_branches(inputs, data_samples)
+        branches = self.forward_branches(inputs)
         own, targets = branches.targets()
         sup = self.supervised_loss(branches.sup_logits, data_samples['sup'], branches.sup_feats)
         standard, previous, lam = self.consistency(branches, own, targets), None, self.current_lambda()
         if len(self.past):
             weak, partner = self.previous_logits(torch.cat([inputs['unsup'], inputs['partner']])).chunk(2)
             _, targets = branches.targets(weak, partner)
-            previous = {name: confidence_weighted_ce(
-                logits, targets[name].labels, targets[name].conf, targets[name].valid, conf_thr=self.conf_thr_prev,
-                mode=self.weighting_prev) for name, logits in branches.logits.items()}
+            previous = consistency_losses(
+                {name: (logits, targets[name]) for name, logits in branches.logits.items()},
+                conf_thr=self.conf_thr_prev, mode=self.weighting_prev)
         losses = prevmatch_step_losses(sum(sup.values()), standard, previous, lam)
         return {**losses, **self.statistics(own)}
 

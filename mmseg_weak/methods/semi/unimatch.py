@@ -71,7 +71,7 @@ class UniMatch(WeakToStrongSegmentor):
 
     def semi_loss(self, inputs: dict[str, Tensor], data_samples: dict[str, list]) -> dict[str, Tensor]:
         """The algorithm box above."""
-        branches = self.forward_branches(inputs, data_samples)
+        branches = self.forward_branches(inputs)
         own, targets = branches.targets()
         sup = self.supervised_loss(branches.sup_logits, data_samples['sup'], branches.sup_feats)
         losses = unimatch_step_losses(sum(sup.values()), self.consistency(branches, own, targets),

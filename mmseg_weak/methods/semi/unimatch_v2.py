@@ -22,10 +22,9 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError
-from mmseg_weak.models.losses.confidence_weighted_ce import confidence_weighted_ce
 from mmseg_weak.models.segmentors import WeakToStrongSegmentor
 from mmseg_weak.models.teachers.mixing import draw_cutmix_masks, mix
-from mmseg_weak.models.teachers.pseudo import Pseudo, cutmix_pseudo, pseudo_from_logits
+from mmseg_weak.models.teachers.pseudo import Pseudo, consistency_losses, cutmix_pseudo, pseudo_from_logits
 
 __all__ = ['ComplementaryDropout', 'UniMatchV2', 'complementary_masks', 'drop_features', 'flip_batch',
            'unimatch_v2_step_losses']
@@ -133,10 +132,6 @@ class UniMatchV2(WeakToStrongSegmentor):
         parts = self.upsample(self.decode(feats), weak.shape[-2:]).chunk(2)
         kept = self.threshold(own.conf, own.labels, own.valid)
         self.monitor.update(own.labels, own.conf, kept, own.valid)
-        unsup = {f's{i}': self.branch_loss(logits, target) for i, (logits, target) in enumerate(zip(parts, targets), 1)}
+        pairs = {f's{i}': pair for i, pair in enumerate(zip(parts, targets), 1)}
+        unsup = consistency_losses(pairs, conf_thr=self.pixel_threshold, mode=self.weighting)
         return {**unimatch_v2_step_losses(sum(sup.values()), unsup), **self.statistics(own)}
-
-    def branch_loss(self, logits: Tensor, target: Pseudo) -> Tensor:
-        """UniMatch's eq. (3) with this model's threshold and weighting."""
-        return confidence_weighted_ce(logits, target.labels, target.conf, target.valid, mode=self.weighting,
-                                      conf_thr=self.threshold.threshold(target.conf, target.labels, target.valid))

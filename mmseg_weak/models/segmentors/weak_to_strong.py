@@ -8,9 +8,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError
-from mmseg_weak.models.losses.confidence_weighted_ce import confidence_weighted_ce
 from mmseg_weak.models.teachers.mixing import draw_cutmix_masks, mix
-from mmseg_weak.models.teachers.pseudo import Pseudo, cutmix_pseudo, pseudo_from_logits
+from mmseg_weak.models.teachers.pseudo import Pseudo, consistency_losses, cutmix_pseudo, pseudo_from_logits
 from mmseg_weak.models.utils import eval_mode
 
 from .semi import SemiSegmentor
@@ -73,7 +72,7 @@ class WeakToStrongSegmentor(SemiSegmentor):
         self.feature_dropout, self.dropout_levels = feature_dropout, list(dropout_levels)
         self.weighting = weighting
 
-    def forward_branches(self, inputs: dict[str, Tensor], samples: dict[str, list]) -> Branches:
+    def forward_branches(self, inputs: dict[str, Tensor]) -> Branches:
         """Run all passes of a step: partner (eval mode, no gradient), labelled + weak, strong views.
 
         The own weak view is labelled by the *train-mode* pass that it shares with the labelled images, the partner by
@@ -123,13 +122,15 @@ class WeakToStrongSegmentor(SemiSegmentor):
         """The confidence-weighted loss of every branch; the threshold learns from the unmixed labels, once."""
         kept = self.threshold(own.conf, own.labels, own.valid)
         self.monitor.update(own.labels, own.conf, kept, own.valid)
-        return {name: confidence_weighted_ce(
-            logits, targets[name].labels, targets[name].conf, targets[name].valid, mode=self.weighting,
-            conf_thr=self.threshold.threshold(targets[name].conf, targets[name].labels, targets[name].valid))
-            for name, logits in branches.logits.items()}
+        return consistency_losses({name: (logits, targets[name]) for name, logits in branches.logits.items()},
+                                  conf_thr=self.pixel_threshold, mode=self.weighting)
+
+    def pixel_threshold(self, pseudo: Pseudo) -> Tensor:
+        """The policy's threshold for these pseudo labels; nothing is learnt."""
+        return self.threshold.threshold(pseudo.conf, pseudo.labels, pseudo.valid)
 
     def statistics(self, own: Pseudo) -> dict[str, Tensor]:
         """Curves for the log: share of valid pixels that are trusted, mean confidence."""
         total = own.valid.sum().clamp_min(1)
-        kept = (own.conf >= self.threshold.threshold(own.conf, own.labels, own.valid)) & own.valid
+        kept = (own.conf >= self.pixel_threshold(own)) & own.valid
         return dict(kept_ratio=kept.sum() / total, mean_conf=(own.conf * own.valid).sum() / total)

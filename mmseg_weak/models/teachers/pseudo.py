@@ -1,4 +1,5 @@
 """Pseudo labels as a value: made from logits, pasted along a mask, compared with a prediction."""
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -33,8 +34,14 @@ def cutmix_pseudo(own: Pseudo, partner: Pseudo, mask: Tensor) -> Pseudo:
                   mix(own.valid, partner.valid, mask))
 
 
-def consistency_losses(branches: dict[str, tuple[Tensor, Pseudo]], *, conf_thr: float | Tensor = 0.95,
+def consistency_losses(branches: dict[str, tuple[Tensor, Pseudo]], *,
+                       conf_thr: float | Tensor | Callable[[Pseudo], Tensor] = 0.95,
                        mode: str = 'pixelwise') -> dict[str, Tensor]:
-    """:func:`confidence_weighted_ce` of several branches: name to its (logits, pseudo labels)."""
-    return {name: confidence_weighted_ce(logits, pseudo.labels, pseudo.conf, pseudo.valid, conf_thr=conf_thr, mode=mode)
+    """:func:`confidence_weighted_ce` of several branches: name to its (logits, pseudo labels).
+
+    Args:
+        conf_thr: a threshold, or a function that gives the one of a branch's pseudo labels.
+    """
+    return {name: confidence_weighted_ce(logits, pseudo.labels, pseudo.conf, pseudo.valid, mode=mode,
+                                         conf_thr=conf_thr(pseudo) if callable(conf_thr) else conf_thr)
             for name, (logits, pseudo) in branches.items()}

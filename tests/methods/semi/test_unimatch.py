@@ -49,7 +49,7 @@ def test_partner_pass_leaves_batch_norm_alone(tiny_segmentor, tiny_batch):
 def test_labels_inside_the_box_are_the_partners(tiny_segmentor, tiny_batch):
     model = build(tiny_segmentor, cutmix=dict(prob=1.0, area_ratio=(0.2, 0.3)))
     data = model.data_preprocessor(tiny_batch(), True)
-    branches = model.forward_branches(data['inputs'], data['data_samples'])
+    branches = model.forward_branches(data['inputs'])
     own, targets = branches.targets()
     mask = branches.masks['s1']
     partner = branches.partner_logits.argmax(1)
