@@ -100,7 +100,10 @@ class WeakRunner(Runner):
     def _run(self, run: Any) -> Any:
         self._open_group(self.cfg.get('env_cfg', {}))  # a second run of the same runner
         try:
-            return run()
+            result = run()
+            if self._owns_group:  # none leaves while another still talks to it: seen to abort at exit on a busy machine
+                torch_dist.barrier()
+            return result
         finally:
             self._close_group()
 
