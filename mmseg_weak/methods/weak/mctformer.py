@@ -4,14 +4,15 @@ Xu et al., Multi-class Token Transformer for Weakly Supervised Semantic Segmenta
 MCTformer+, arXiv 2308.03005; xulianuwa/MCTformer @ 0acc27a (no licence), models.py and engine.py.
 
 This room holds the head, the losses and the maps; the classifier's training and V1/V2 are not here. The transformer is
-``models.backbones.ClassTokenViT``, attention maps and pooling are in ``models.cam.token_maps``.
+``models.backbones.ClassTokenViT``, attention maps and pooling are in ``models.cam``.
 """
 from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmseg_weak.models.cam.token_maps import class_to_patch, fuse_maps, ranked_pool
+from mmseg_weak.models.cam.pooling import ranked_pool
+from mmseg_weak.models.cam.token_maps import class_to_patch, fuse_maps
 from mmseg_weak.models.losses.common import full_precision
 
 __all__ = ['MCTHead', 'class_token_contrast', 'mctformer_losses']

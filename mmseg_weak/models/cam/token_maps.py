@@ -1,4 +1,4 @@
-"""Localisation maps from a transformer's class tokens (MCTformer), and pooling of class maps into scores.
+"""Localisation maps from a transformer's tokens: what class tokens look at (MCTformer), what patches score.
 
 Xu et al., MCTformer, CVPR 2022, arXiv 2203.02891, and MCTformer+, arXiv 2308.03005; xulianuwa/MCTformer @ 0acc27a.
 """
@@ -10,9 +10,50 @@ from torch import Tensor
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.refine.attention import spread
 
-__all__ = ['POOLINGS', 'class_to_patch', 'fuse_maps', 'pool_maps', 'ranked_pool', 'spread_by_attention', 'topk_pool']
+from .pooled_classifier import linear_cam
 
-POOLINGS = ('gap', 'gmp', 'topk', 'ranked')
+__all__ = ['class_to_patch', 'fuse_maps', 'patch_token_cam', 'spread_by_attention', 'tokens_to_map']
+
+
+def tokens_to_map(tokens: Tensor, size: tuple[int, int], num_prefix: int = 1, num_suffix: int = 0,
+                  tokens_first: bool = False) -> Tensor:
+    """Patch tokens as a feature map.
+
+    Args:
+        tokens: (B,N,D), patches row by row.
+        size: (h,w) of the patches.
+        num_prefix: tokens before the patches (class, registers). CLIP, DeiT: 1.
+        num_suffix: tokens after them. SAT: 1.
+        tokens_first: tokens are (N,B,D), as in OpenAI's CLIP.
+
+    Returns:
+        (B,D,h,w).
+
+    Raises:
+        ConfigError: the tokens are not as many as that.
+    """
+    if tokens_first:
+        tokens = tokens.transpose(0, 1)
+    count = tokens.shape[1] - num_prefix - num_suffix
+    if count != size[0] * size[1]:
+        raise ConfigError(f'{tokens.shape[1]} tokens are {num_prefix} before, {num_suffix} after and {count} patches, '
+                          f'but the map has {size[0]} x {size[1]}; set the number of other tokens, or the patch size.')
+    return tokens[:, num_prefix:num_prefix + count].transpose(1, 2).unflatten(2, tuple(size))
+
+
+def patch_token_cam(tokens: Tensor, weight: Tensor, size: tuple[int, int], num_prefix: int = 1,
+                    num_suffix: int = 0) -> Tensor:
+    """Class maps of a ViT whose linear head sees a class token or the mean of the patches: the head on each patch.
+
+    Args:
+        tokens: (B,N,D) after the norm that the head's input goes through.
+        weight: (C,D) or (C,D,1,1) of the head.
+        size, num_prefix, num_suffix: of :func:`tokens_to_map`.
+
+    Returns:
+        (B,C,h,w), raw.
+    """
+    return linear_cam(tokens_to_map(tokens, size, num_prefix, num_suffix), weight)
 
 
 def class_to_patch(attentions: Tensor | Sequence[Tensor], num_tokens: int, size: tuple[int, int],
@@ -51,33 +92,3 @@ def spread_by_attention(maps: Tensor, attentions: Tensor | Sequence[Tensor], num
     """
     total = sum(a[:, num_tokens:, num_tokens:] for a in attentions)
     return spread(maps, total.transpose(1, 2))
-
-
-def ranked_pool(maps: Tensor, decay: float = 0.996) -> Tensor:
-    """Weighted mean of a class's scores, the r-th largest weighing decay^r: (B,C,h,w) -> (B,C).
-
-    Decay 1 is the mean, 0 the maximum. MCTformer+: 0.996.
-    """
-    flat = maps.flatten(2).sort(dim=2, descending=True).values
-    weights = torch.full((flat.shape[2],), decay, dtype=torch.float64).pow(torch.arange(flat.shape[2]))
-    weights = (weights / weights.sum()).to(flat)
-    return (flat * weights).sum(2)
-
-
-def topk_pool(maps: Tensor, ratio: float = 0.1) -> Tensor:
-    """Mean of the largest share of a class's scores, at least one: (B,C,h,w) -> (B,C)."""
-    flat = maps.flatten(2)
-    return flat.topk(max(int(flat.shape[2] * ratio), 1), dim=2, sorted=False).values.mean(2)
-
-
-def pool_maps(maps: Tensor, pooling: str = 'gap', topk_ratio: float = 0.1, decay: float = 0.996) -> Tensor:
-    """Scores of an image from its class maps, (B,C,h,w) -> (B,C): 'gap', 'gmp', 'topk' or 'ranked'."""
-    if pooling == 'gap':
-        return maps.mean((2, 3))
-    if pooling == 'gmp':
-        return maps.amax((2, 3))
-    if pooling == 'topk':
-        return topk_pool(maps, topk_ratio)
-    if pooling != 'ranked':
-        raise ConfigError(f"pooling='{pooling}' of class maps is none of {', '.join(POOLINGS)}.")
-    return ranked_pool(maps, decay)

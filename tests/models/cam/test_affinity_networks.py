@@ -41,18 +41,6 @@ def test_mean_shift_acts_outside_of_training_only():
     assert shift.eval()(x).flatten().tolist() == [-2, -4]
 
 
-def test_pooled_classifier():
-    x = torch.tensor([[1.0, 5.0], [3.0, -1.0]]).view(1, 2, 1, 2)
-    for pooling, expected in (('gmp', 2 * 5 + 3 * 3), ('gap', 2 * 3 + 3 * 1)):
-        head = MODELS.build(dict(type='PooledClassifier', in_channels=2, num_classes=1, pooling=pooling))
-        head.classifier.weight.data = torch.tensor([2.0, 3.0]).view(1, 2, 1, 1)
-        assert head(x).item() == expected
-        assert head.cam(x).flatten().tolist() == [11, 7] and not head.cam(x).requires_grad
-    with pytest.raises(ConfigError) as error:
-        MODELS.build(dict(type='PooledClassifier', in_channels=2, num_classes=1, pooling='max'))
-    assert str(error.value) == "pooling='max' of PooledClassifier is none of gmp, gap."
-
-
 def test_attention_affinity_is_symmetric():
     head = MODELS.build(dict(type='AttentionAffinity', num_maps=4))
     out = head([torch.randn(2, 2, 6, 6), torch.randn(2, 2, 6, 6)])

@@ -26,10 +26,14 @@ def test_spreading_takes_from_what_a_patch_looks_at():
     assert t.fuse_maps(maps, maps).allclose(maps) and t.fuse_maps(maps, maps, root=False).allclose(maps ** 2)
 
 
-def test_pooling_by_hand():
-    maps = torch.tensor([[[[1., 4.], [3., 2.]]]])
-    assert [float(t.pool_maps(maps, p, topk_ratio=0.5)) for p in ('gap', 'gmp', 'topk')] == [2.5, 4, 3.5]
-    assert float(t.pool_maps(maps, 'ranked', decay=0.5)) == pytest.approx((8 * 4 + 4 * 3 + 2 * 2 + 1) / 15)
-    assert t.ranked_pool(maps, 1.0) == 2.5 and t.ranked_pool(maps, 0.0) == 4
-    with pytest.raises(ConfigError, match=r"^pooling='mean' of class maps is none of gap, gmp, topk, ranked\.$"):
-        t.pool_maps(maps, 'mean')
+def test_patches_become_a_map():
+    tokens = torch.arange(2. * 9 * 4).view(2, 9, 4)  # class token, 2x3 patches, two more
+    features = t.tokens_to_map(tokens, (2, 3), num_prefix=1, num_suffix=2)
+    assert torch.equal(features[1, :, 1, 0], tokens[1, 1 + 3]) and features.shape == (2, 4, 2, 3)
+    assert torch.equal(t.tokens_to_map(tokens.transpose(0, 1), (2, 3), 1, 2, tokens_first=True), features)
+    weight = torch.randn(5, 4)
+    cam = t.patch_token_cam(tokens, weight, (2, 3), num_suffix=2)
+    torch.testing.assert_close(cam[0, :, 0, 2], weight @ tokens[0, 3])
+    with pytest.raises(ConfigError, match=r'^9 tokens are 1 before, 0 after and 8 patches, but the map has 2 x 3; set '
+                                          r'the number of other tokens, or the patch size\.$'):
+        t.tokens_to_map(tokens, (2, 3))
