@@ -37,7 +37,7 @@ def class_token_contrast(tokens: Tensor, present: Tensor, eps: float = 1e-8) -> 
 
 
 def mctformer_losses(cls_logits: Tensor, patch_logits: Tensor, tokens: Tensor, present: Tensor, num_layers: int = 12,
-                     cct_weight: float = 1.0) -> dict[str, Tensor]:
+                     cct_weight: float = 1.0, eps: float = 1e-8) -> dict[str, Tensor]:
     """The three losses of training; their sum is the total.
 
     Args:
@@ -46,10 +46,11 @@ def mctformer_losses(cls_logits: Tensor, patch_logits: Tensor, tokens: Tensor, p
         present: (B,C) multi-hot.
         num_layers: last layers that the contrast looks at.
         cct_weight: of the contrast. Paper: 1.
+        eps: of :func:`class_token_contrast`.
     """
     target = present.to(full_precision(cls_logits))
     return dict(loss_cls=F.multilabel_soft_margin_loss(full_precision(cls_logits), target),
-                loss_cct=cct_weight * class_token_contrast(tokens[-num_layers:], present),
+                loss_cct=cct_weight * class_token_contrast(tokens[-num_layers:], present, eps),
                 loss_patch=F.multilabel_soft_margin_loss(full_precision(patch_logits), target))
 
 

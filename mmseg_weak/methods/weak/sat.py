@@ -14,7 +14,8 @@ from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.backbones.token_vit import TokenAttention, TokenBlock, patch_grid, resize_positions
 from mmseg_weak.models.losses.common import full_precision
 
-__all__ = ['LocationAttention', 'SpatialTokenViT', 'batch_area_loss', 'image_norm', 'norm_kernel', 'sat_losses']
+__all__ = ['LocationAttention', 'SpatialTokenViT', 'batch_area_loss', 'image_area', 'image_norm', 'norm_kernel',
+           'sat_losses']
 
 
 def norm_kernel(size: int = 3, spread: float = 6.0) -> Tensor:
@@ -34,22 +35,38 @@ def norm_kernel(size: int = 3, spread: float = 6.0) -> Tensor:
     return (kernel / kernel.sum()).float()
 
 
-def image_norm(maps: Tensor) -> Tensor:
-    """How undecided each map is: (B,h,w) -> (B,), mean of M(1 - M) of the blurred map; zero padding."""
+def image_norm(maps: Tensor, kernel: Tensor | None = None) -> Tensor:
+    """How undecided each map is: (B,h,w) -> (B,), mean of M(1 - M) of the blurred map; zero padding.
+
+    Args:
+        maps: (B,h,w) in [0, 1].
+        kernel: (3,3) of the blur; None: :func:`norm_kernel`.
+    """
     maps = full_precision(maps)[:, None]
-    blurred = F.conv2d(maps, norm_kernel().to(maps)[None, None], padding=1)
+    kernel = norm_kernel() if kernel is None else kernel
+    blurred = F.conv2d(maps, kernel.to(maps)[None, None], padding=1)
     return (blurred * (1 - blurred)).mean((1, 2, 3))
+
+
+def image_area(maps: Tensor) -> Tensor:
+    """Share of the image that each map covers: (B,h,w) -> (B,)."""
+    return full_precision(maps).mean((1, 2))
 
 
 def batch_area_loss(maps: Tensor, area: float) -> Tensor:
     """|mean of M over the whole batch - area|; CUB 0.25, ILSVRC 0.35."""
-    return (full_precision(maps).mean() - area).abs()
+    return (image_area(maps).mean() - area).abs()
 
 
-def sat_losses(logits: Tensor, maps: Tensor, labels: Tensor, area: float) -> dict[str, Tensor]:
-    """Cross-entropy, area and normalisation losses, all of weight 1: (B,K), (B,h,w), (B,)."""
+def sat_losses(logits: Tensor, maps: Tensor, labels: Tensor, area: float,
+               kernel: Tensor | None = None) -> dict[str, Tensor]:
+    """Cross-entropy, area and normalisation losses, all of weight 1: (B,K), (B,h,w), (B,).
+
+    Args:
+        kernel: of :func:`image_norm`.
+    """
     return dict(loss_cls=F.cross_entropy(full_precision(logits), labels), loss_area=batch_area_loss(maps, area),
-                loss_norm=image_norm(maps).mean())
+                loss_norm=image_norm(maps, kernel).mean())
 
 
 class LocationAttention(TokenAttention):

@@ -12,7 +12,8 @@ from mmseg_weak.models.refine.attention import spread
 
 from .pooled_classifier import linear_cam
 
-__all__ = ['class_to_patch', 'fuse_maps', 'patch_token_cam', 'spread_by_attention', 'tokens_to_map']
+__all__ = ['class_to_patch', 'fuse_maps', 'patch_to_patch', 'patch_token_cam', 'spread_by_attention',
+           'tokens_to_map']
 
 
 def tokens_to_map(tokens: Tensor, size: tuple[int, int], num_prefix: int = 1, num_suffix: int = 0,
@@ -83,6 +84,11 @@ def fuse_maps(token_maps: Tensor, patch_maps: Tensor, root: bool = True) -> Tens
     return product.sqrt() if root else product
 
 
+def patch_to_patch(attentions: Tensor | Sequence[Tensor], num_tokens: int) -> list[Tensor]:
+    """What patches look at in other patches: (L,B,N,N), see :func:`class_to_patch` -> L views (B,P,P)."""
+    return [a[:, num_tokens:, num_tokens:] for a in attentions]
+
+
 def spread_by_attention(maps: Tensor, attentions: Tensor | Sequence[Tensor], num_tokens: int) -> Tensor:
     """Every patch takes the scores of the patches it looks at: map <- A map, A summed over layers.
 
@@ -90,5 +96,4 @@ def spread_by_attention(maps: Tensor, attentions: Tensor | Sequence[Tensor], num
         maps: (B,C,h,w).
         attentions: (L,B,N,N), see :func:`class_to_patch`.
     """
-    total = sum(a[:, num_tokens:, num_tokens:] for a in attentions)
-    return spread(maps, total.transpose(1, 2))
+    return spread(maps, sum(patch_to_patch(attentions, num_tokens)).transpose(1, 2))

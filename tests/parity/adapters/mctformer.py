@@ -4,17 +4,16 @@ import torch.nn.functional as F
 
 from mmseg_weak.methods.weak import mctformer
 from mmseg_weak.models.backbones import ClassTokenViT
+from mmseg_weak.models.cam import patch_to_patch
 
 
 def cct_loss(arrays, settings):
     """Losses of one batch."""
-    weight = float(arrays['loss_weight'])
-    options = arrays['class_tokens'], arrays['label']
-    losses = mctformer.mctformer_losses(arrays['cls_logits'], arrays['patch_logits'], *options,
-                                        int(arrays['num_cct']), weight)
-    plain = mctformer.class_token_contrast(options[0][-int(arrays['num_cct']):], options[1], settings['eps'])
-    return dict(loss_cls=losses['loss_cls'], loss_cct=plain, loss_patch=losses['loss_patch'],
-                total=sum(losses.values()))
+    def losses(weight):
+        return mctformer.mctformer_losses(arrays['cls_logits'], arrays['patch_logits'], arrays['class_tokens'],
+                                          arrays['label'], int(arrays['num_cct']), weight, settings['eps'])
+    # the stored contrast is before its weight
+    return dict(losses(1.0), total=sum(losses(float(arrays['loss_weight'])).values()))
 
 
 def plus_model(arrays, settings):
@@ -33,5 +32,5 @@ def plus_model(arrays, settings):
     maps = head.maps(patches, attentions)
     return dict(cls_logits=cls_logits, all_class_tokens=tokens, patch_logits=patch_logits,
                 mean_logits=head.scores(patches, tokens), cam_fused=maps['fused'], cam_patchcam=maps['patch'],
-                cam_mct=maps['token'], patch_attn=torch.stack([a[:, classes:, classes:] for a in attentions]),
+                cam_mct=maps['token'], patch_attn=torch.stack(patch_to_patch(attentions, classes)),
                 cam_fused_last2=head.maps(patches, attentions, settings['n_layers_last2'])['fused'])

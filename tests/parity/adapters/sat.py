@@ -26,9 +26,9 @@ def sat_attention(arrays, settings):
 
 
 def sat_model(arrays, settings):
-    """The whole tiny network; its kernel is ours."""
+    """The whole tiny network."""
     state = _state(arrays, torch.float32)
-    state.pop('weight')
+    kernel = state.pop('weight')[0, 0]
     image = F.interpolate(arrays['image14'], scale_factor=settings['upsample_factor'])
     net = sat.SpatialTokenViT(len(state['head.bias']), state['cls_token'].shape[2], settings['depth'],
                               int(arrays['num_heads']), settings['mlp_ratio'], image.shape[-1],
@@ -36,5 +36,6 @@ def sat_model(arrays, settings):
                               layer_norm_eps=settings['layer_norm_eps']).eval()
     assert set(state) == set(net.state_dict())
     logits, maps = torch.func.functional_call(net, state, (image,))
-    losses = sat.sat_losses(logits, maps, arrays['label'], float(arrays['area_thr']))
-    return dict(logits=logits, map=maps, area=maps.mean((1, 2)), norm=sat.image_norm(maps), total=sum(losses.values()))
+    losses = sat.sat_losses(logits, maps, arrays['label'], float(arrays['area_thr']), kernel)
+    return dict(logits=logits, map=maps, area=sat.image_area(maps), norm=sat.image_norm(maps, kernel),
+                total=sum(losses.values()))
