@@ -2,6 +2,7 @@
 steps.
 """
 from . import transforms
+from .benchmarks import COCO14Dataset, COCO14WSSSDataset, VOC12WSSSDataset
 from .folder import FolderSegDataset, UnlabeledDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
 from .semi import SeededDataset, SemiDataset
@@ -9,6 +10,8 @@ from .tags import ImageLabelDataset
 from .toyworld import ToyWorldDataset
 
 __all__ = [
+    'COCO14Dataset',
+    'COCO14WSSSDataset',
     'FolderSegDataset',
     'ImageLabelDataset',
     'MultiSourceSampler',
@@ -18,5 +21,6 @@ __all__ = [
     'SemiDataset',
     'ToyWorldDataset',
     'UnlabeledDataset',
+    'VOC12WSSSDataset',
     'transforms',
 ]

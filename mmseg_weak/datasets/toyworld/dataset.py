@@ -9,6 +9,7 @@ from mmseg.registry import DATASETS, TRANSFORMS
 from mmseg_weak.errors import ConfigError, near
 
 from ..pairs import take_subset
+from ..transforms.supervision import image_rng, noisy_tags
 from . import senses
 from .backend import SPLIT_KEYS, scene_uri
 from .draws import Draws
@@ -69,6 +70,7 @@ class ToyWorldDataset(BaseSegDataset):
             :func:`mmseg_weak.datasets.pairs.take_subset`.
         shots: support images of an episode.
         episode_classes: classes (indices) from which episodes are made; None for all seven.
+        tag_noise: arguments of :func:`mmseg_weak.datasets.transforms.noisy_tags` and ``seed``, for 'tags'.
 
     Raises:
         ConfigError: for an unknown split, supervision or domain.
@@ -86,6 +88,7 @@ class ToyWorldDataset(BaseSegDataset):
                  subset: dict | Sequence[int] | None = None,
                  shots: int = 1,
                  episode_classes: Sequence[int] | None = None,
+                 tag_noise: dict | None = None,
                  pipeline: Sequence[dict | Callable] = (),
                  **kwargs: Any) -> None:
         supervision = (supervision, ) if isinstance(supervision, str) else tuple(supervision)
@@ -112,6 +115,7 @@ class ToyWorldDataset(BaseSegDataset):
         self.num_images, self.split, self.seed, self.size = num_images, split, seed, size
         self.supervision, self.domain, self.diagnose = supervision, domain, diagnose
         self.subset, self.shots = subset, shots
+        self.tag_noise = dict(tag_noise or {})
         self.episode_classes = tuple(episode_classes or range(1, len(CLASSES)))
         steps = [step for step in pipeline if not (isinstance(step, dict) and _name(step) in _LOADERS)]
         built = [TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps]
@@ -152,6 +156,10 @@ class ToyWorldDataset(BaseSegDataset):
             if 'modalities' in made:
                 made['modalities'] = {**results.get('modalities', {}), **made['modalities']}
             results.update(made)
+        if 'gt_image_label' in results and self.tag_noise:
+            noise = {key: value for key, value in self.tag_noise.items() if key != 'seed'}
+            rng = image_rng(info['img_path'], self.tag_noise.get('seed', 0))
+            results['gt_image_label'] = noisy_tags(results['gt_image_label'], rng, **noise)
         if 'gt_seg_map' in results:
             results['seg_fields'].append('gt_seg_map')
             results['seg_map_path'] = scene_uri(self.seed, self.split, info['scene'], self.size, mask=True)

@@ -177,13 +177,35 @@ def affine_noise(
     return out
 
 
-def noisy_tags(tags: np.ndarray, rng: np.random.Generator, missing_ratio: float = 0., wrong_ratio: float = 0.
-               ) -> np.ndarray:
-    """Drop each true tag with chance ``missing_ratio`` and add each absent one with chance
-    ``wrong_ratio``.
+def noisy_tags(tags: np.ndarray, rng: np.random.Generator, missing_ratio: float = 0., wrong_ratio: float = 0.,
+               swap_ratio: float = 0.) -> np.ndarray:
+    """Spoil tags as people do: forget some, add some, confuse some.
+
+    Args:
+        tags: (C,) multi-hot.
+        rng: of the image, see :func:`image_rng`.
+        missing_ratio: chance of each true tag to be dropped.
+        wrong_ratio: chance of each absent tag to be added; with 20 classes 0.1 adds two tags an image.
+        swap_ratio: chance of each true tag to be replaced by an absent one ("10 % of the tags are wrong": 0.1).
+
+    Returns:
+        (C,) uint8.
+
+    Raises:
+        ConfigError: a ratio outside [0, 1].
     """
+    for name, ratio in (('missing_ratio', missing_ratio), ('wrong_ratio', wrong_ratio), ('swap_ratio', swap_ratio)):
+        if not 0 <= ratio <= 1:
+            raise ConfigError(f'{name}={ratio} of noisy tags; give a share between 0 and 1, such as 0.1.')
+    true = tags.astype(bool)
     draw = rng.random(tags.shape)
-    return np.where(tags.astype(bool), draw >= missing_ratio, draw < wrong_ratio).astype(np.uint8)
+    out = np.where(true, draw >= missing_ratio, draw < wrong_ratio).astype(np.uint8)
+    if swap_ratio:
+        absent = rng.permutation(np.flatnonzero(~true))
+        confused = np.flatnonzero(true & (rng.random(tags.shape) < swap_ratio))[:len(absent)]
+        out[confused] = 0
+        out[absent[:len(confused)]] = 1
+    return out
 
 
 _MASK_KINDS = {
@@ -237,7 +259,7 @@ class DeriveSupervision(BaseTransform):
         if self.kind == 'boxes':
             results['gt_boxes'], results['gt_box_labels'] = boxes_of(mask, **self.options)
         else:
-            noise = {k: v for k, v in self.options.items() if k in ('missing_ratio', 'wrong_ratio')}
+            noise = {k: v for k, v in self.options.items() if k in ('missing_ratio', 'wrong_ratio', 'swap_ratio')}
             tags = tags_of(mask, **{k: v for k, v in self.options.items() if k not in noise})
             results['gt_image_label'] = noisy_tags(tags, rng, **noise)
         if not self.keep_mask:
