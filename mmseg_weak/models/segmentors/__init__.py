@@ -1,6 +1,8 @@
 """Segmentors that methods build on."""
 from .entropy_self_training import EntropySelfTraining
 from .semi import SemiSegmentor
+from .tag import TagSegmentor, image_boxes, stack_tags
 from .weak_to_strong import Branches, WeakToStrongSegmentor
 
-__all__ = ['Branches', 'EntropySelfTraining', 'SemiSegmentor', 'WeakToStrongSegmentor']
+__all__ = ['Branches', 'EntropySelfTraining', 'SemiSegmentor', 'TagSegmentor', 'WeakToStrongSegmentor',
+           'image_boxes', 'stack_tags']
