@@ -12,7 +12,8 @@ Means over classes differ between publications (wsss_protocols):
 - 'all': all classes, one that is nowhere counts 0 (MCTformer; xulianuwa/MCTformer @ 0acc27a).
 
 They agree where every class occurs. Pixels of a pseudo mask that hold no class (255) are left out of the count ('drop',
-optimistic) or count as background ('background').
+optimistic: the harder the pixel, the likelier it is to be left out), count as background ('background', what training
+on masks without 255 would see), or stay what they are and so miss their true class ('wrong').
 """
 import math
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ __all__ = ['MEANS', 'UNKNOWN', 'cross_table', 'iou_scores', 'power_threshold', '
            'seed_histogram', 'seed_labels', 'strongest_class']
 
 MEANS = ('present', 'union', 'all')
-UNKNOWN = ('drop', 'background')
+UNKNOWN = ('drop', 'background', 'wrong')
 
 
 def strongest_class(cams: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -151,9 +152,19 @@ def cross_table(pred: Tensor, labels: Tensor, num_classes: int, ignore_index: in
 
 
 def pseudo_confusion(table: Tensor, unknown: str = 'drop') -> Tensor:
-    """Settle the unknown pixels of :func:`cross_table`: 'drop' them, or count them as 'background'."""
+    """Settle the unknown pixels of :func:`cross_table`.
+
+    Args:
+        table: (...,C,C+1).
+        unknown: 'drop' them, count them as 'background', or as 'wrong' for every class.
+
+    Returns:
+        (...,C,C); with 'wrong' (...,C,C+1), the last column unknown.
+    """
     if unknown not in UNKNOWN:
         raise ConfigError(f"unknown='{unknown}' is none of {', '.join(UNKNOWN)}.")
+    if unknown == 'wrong':
+        return table.clone()
     confusion = table[..., :-1].clone()
     if unknown == 'background':
         confusion[..., 0] += table[..., -1]
@@ -164,7 +175,7 @@ def iou_scores(confusion: Tensor, mean: str = 'union', percent: bool = False) ->
     """Scores of confusion matrices.
 
     Args:
-        confusion: (...,C,C) counts, rows are true classes.
+        confusion: (...,C,C) counts, rows are true classes; or (...,C,C+1), the last column wrong for every class.
         mean: 'present', 'union' or 'all', see the module's docstring.
         percent: times 100.
 
@@ -177,7 +188,7 @@ def iou_scores(confusion: Tensor, mean: str = 'union', percent: bool = False) ->
         raise ConfigError(f"mean='{mean}' is none of {', '.join(MEANS)}.")
     confusion = confusion.double()
     hit = confusion.diagonal(dim1=-2, dim2=-1)
-    truth, pred = confusion.sum(-1), confusion.sum(-2)
+    truth, pred = confusion.sum(-1), confusion.sum(-2)[..., :confusion.shape[-2]]
     union = truth + pred - hit
     counted = dict(present=truth > 0, union=union > 0, all=torch.ones_like(union, dtype=torch.bool))[mean]
 

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
-from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 
 from mmseg_weak.errors import DataError
 from mmseg_weak.files import write_bytes, write_json
 from mmseg_weak.visualization import mask_png, png_bytes, shrink
+
+from .records import finite, moment, work_dir
 
 __all__ = ['WeakIoUMetric', 'confusion_matrix', 'iou_per_class']
 
@@ -195,8 +197,8 @@ class WeakIoUMetric(IoUMetric):
                 heapq.heappop(self._worst)
 
     def _write(self, results: list, matrix: np.ndarray, classes: list[str], metrics: dict) -> None:
-        name, step = _when()
-        folder = Path(self.out_dir) if self.out_dir else _work_dir() / 'eval'
+        name, step = moment()
+        folder = Path(self.out_dir) if self.out_dir else work_dir() / 'eval'
         palette = [list(map(int, colour)) for colour in self.dataset_meta.get('palette') or []]
         every = max(1, len(self._fixed) // max(1, self.num_pictures))
         chosen = [('fixed', path, picture) for path, picture in self._fixed[::every][:self.num_pictures]]
@@ -213,31 +215,10 @@ class WeakIoUMetric(IoUMetric):
                 files['conf'] = png_bytes(picture['conf'])
             for part, data in files.items():
                 write_bytes(f'{base}_{part}.png', data)
-            pictures.append(dict(kind=kind, img_path=path, mIoU=_finite(picture['score']),
+            pictures.append(dict(kind=kind, img_path=path, mIoU=finite(picture['score']),
                                  **{part: f'{name}_pictures/{number:02d}_{part}.png' for part in files}))
         write_json(folder / f'{name}.json', dict(
             iter=step, classes=classes, palette=palette, ignore_index=self.ignore_index,
-            metrics={key: _finite(value) for key, value in metrics.items()},
-            confusion=matrix.tolist(), iou=[_finite(value) for value in iou_per_class(matrix)],
-            images=[dict(img_path=path, mIoU=_finite(score)) for path, score, *_ in results], pictures=pictures))
-
-
-def _finite(value: float) -> float | None:
-    """A float for JSON; None for NaN, which JSON does not have."""
-    return float(value) if np.isfinite(value) else None
-
-
-def _when() -> tuple[str, int | None]:
-    """Name of the evaluation now running, and the iteration if it belongs to a training run."""
-    hub = MessageHub.get_current_instance()
-    stage = hub.get_info('loop_stage') if 'loop_stage' in hub.runtime_info else None
-    step = int(hub.get_info('iter')) + 1 if 'iter' in hub.runtime_info else None  # the hub counts from 0
-    if stage == 'test':
-        return 'test', step
-    return ('val', None) if step is None else (f'iter_{step}', step)
-
-
-def _work_dir() -> Path:
-    """The run's work_dir: the logger writes <work_dir>/<timestamp>/<timestamp>.log."""
-    log_file = getattr(MMLogger.get_current_instance(), 'log_file', None)
-    return Path(log_file).parent.parent if log_file else Path('.')
+            metrics={key: finite(value) for key, value in metrics.items()},
+            confusion=matrix.tolist(), iou=[finite(value) for value in iou_per_class(matrix)],
+            images=[dict(img_path=path, mIoU=finite(score)) for path, score, *_ in results], pictures=pictures))

@@ -82,7 +82,8 @@ def test_conventions_of_means_and_unknown():
     found = {(u, m): float(s.iou_scores(s.pseudo_confusion(table, u), m)['miou']) for u in s.UNKNOWN for m in s.MEANS}
     # drop: IoU 1, 1/2, 0 (predicted only), none; background: the unknown one is right here
     assert found == {('drop', 'present'): 0.75, ('drop', 'union'): 0.5, ('drop', 'all'): 0.375,
-                     ('background', 'present'): 0.75, ('background', 'union'): 0.5, ('background', 'all'): 0.375}
+                     ('background', 'present'): 0.75, ('background', 'union'): 0.5, ('background', 'all'): 0.375,
+                     ('wrong', 'present'): 0.5, ('wrong', 'union'): pytest.approx(1 / 3), ('wrong', 'all'): 0.25}
     wrong = s.pseudo_confusion(s.cross_table(torch.tensor([255, 1]), torch.tensor([1, 1]), 2), 'background')
     assert s.iou_scores(wrong, 'present')['iou'].tolist() == [0.0, 0.5]
     assert s.iou_scores(wrong, 'present', percent=True)['fn'] == 50
@@ -106,7 +107,7 @@ def test_bad_input():
         s.seed_histogram(cams, labels, [0.5, 0.1])
     with pytest.raises(ConfigError, match=r"^mean='clas' is none of present, union, all\.$"):
         s.iou_scores(torch.eye(2), 'clas')
-    with pytest.raises(ConfigError, match=r"^unknown='keep' is none of drop, background\.$"):
+    with pytest.raises(ConfigError, match=r"^unknown='keep' is none of drop, background, wrong\.$"):
         s.pseudo_confusion(torch.zeros(2, 3), 'keep')
     with pytest.raises(ConfigError, match='give a number above 0'):
         s.power_threshold(0)
