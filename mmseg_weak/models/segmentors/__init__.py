@@ -1,8 +1,9 @@
 """Segmentors that methods build on."""
 from .entropy_self_training import EntropySelfTraining
+from .localizer import Localizer
 from .semi import SemiSegmentor
 from .tag import TagSegmentor, image_boxes, stack_tags
 from .weak_to_strong import Branches, WeakToStrongSegmentor
 
-__all__ = ['Branches', 'EntropySelfTraining', 'SemiSegmentor', 'TagSegmentor', 'WeakToStrongSegmentor',
-           'image_boxes', 'stack_tags']
+__all__ = ['Branches', 'EntropySelfTraining', 'Localizer', 'SemiSegmentor', 'TagSegmentor',
+           'WeakToStrongSegmentor', 'image_boxes', 'stack_tags']
