@@ -9,6 +9,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from mmseg_weak.models.segmentors import TagSegmentor
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
@@ -68,7 +70,7 @@ def small_batch():
     """Function: a random training batch of the branches that a model's preprocessor splits."""
     def make(model, side: int, seed: int = 0) -> dict:
         generator = torch.Generator().manual_seed(seed)
-        plain = not hasattr(model, 'semi_loss')
+        plain, tagged = not hasattr(model, 'semi_loss'), isinstance(model, TagSegmentor)
         ahead = getattr(model, 'ahead', None)
         labelled = 2 * (1 + ahead.steps if ahead is not None and ahead.mode == 'wide' else 1)
         unlabelled = 0 if plain else labelled * (2 if getattr(model.data_preprocessor, 'partner', False) else 1)
@@ -79,7 +81,10 @@ def small_batch():
             if not plain:
                 meta['source'] = 'sup' if i < labelled else 'unsup'
             sample = SegDataSample(metainfo=meta)
-            if i < labelled:
+            if tagged:
+                tags = torch.randint(2, (classes - 1,), dtype=torch.uint8, generator=generator)
+                sample.set_data(dict(gt_image_label=tags * (i > 0)))  # the first image shows the background alone
+            elif i < labelled:
                 sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
             inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
             samples.append(sample)

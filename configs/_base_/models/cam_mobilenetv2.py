@@ -1,0 +1,26 @@
+# CAM of MobileNetV2 with stride 16, from the ImageNet weights in $MMSEG_WEAK_DATA/weights or data/weights.
+import os
+
+weights = os.path.join(
+    os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'mobilenetv2_1.0_imagenet_mmseg.pth')
+model = dict(
+    type='CAMClassifier',
+    num_classes=21,
+    backbone=dict(
+        type='MobileNetV2',
+        widen_factor=1.0,
+        strides=(1, 2, 2, 2, 1, 1, 1),
+        dilations=(1, 1, 1, 1, 1, 1, 1),
+        out_indices=(6, ),
+        norm_eval=True,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        init_cfg=dict(type='Pretrained', checkpoint=weights)),
+    head=dict(in_channels=320, pooling='gap'),
+    seed=dict(scales=(1.0, 0.5, 1.5, 2.0), rounding='round'),
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255))

@@ -1,0 +1,18 @@
+# CAM of SqueezeNet 1.1 (stride 16), from the ImageNet weights in $MMSEG_WEAK_DATA/weights or data/weights.
+import os
+
+weights = os.path.join(
+    os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'squeezenet1_1_imagenet_torchvision_names.pth')
+model = dict(
+    type='CAMClassifier',
+    num_classes=21,
+    backbone=dict(type='TorchvisionFeatures', model_name='squeezenet1_1', checkpoint=weights),
+    head=dict(in_channels=512, pooling='gap'),
+    seed=dict(scales=(1.0, 0.5, 1.5, 2.0), rounding='round'),
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255))
