@@ -13,6 +13,8 @@ from mmseg_weak.datasets.masks import colour_table
 from mmseg_weak.datasets.pairs import MASK_SUFFIXES, find_pairs, list_images
 from mmseg_weak.errors import WeakError
 
+from .progress import progress
+
 __all__ = ['DataReport', 'check_data', 'format_findings']
 
 
@@ -131,7 +133,7 @@ def _labelled(report: DataReport, images: str | None, masks: str | None, list_fi
     level = 'full' if full else 'headers'
     num_classes = len(classes) if classes else None
     report.findings += check_pairs(
-        pairs, num_classes, level, table, reduce_zero_label, ignore_index, on_mask=count
+        pairs, num_classes, level, table, reduce_zero_label, ignore_index, on_mask=count, watch=progress
     )
     _describe(report, with_mask)
     if total:
@@ -182,7 +184,7 @@ def _unlabelled(report: DataReport, folder: str | None, list_file: str | None, d
     except WeakError as error:
         _note(report, error)
         return
-    infos, found = check_images(paths, len(paths))
+    infos, found = check_images(progress(paths, 'unlabelled images'), len(paths))
     for finding in found:
         finding.text = finding.text.replace(' images ', ' unlabelled images ', 1)
         finding.fatal = not infos

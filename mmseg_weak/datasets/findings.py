@@ -79,7 +79,8 @@ def check_pairs(pairs: Sequence[Pair],
                 reduce_zero_label: bool = False,
                 ignore_index: int = 255,
                 on_mask: Callable[[Pair, np.ndarray], None] | None = None,
-                exif: bool = False) -> list[Finding]:
+                exif: bool = False,
+                watch: Callable[[Sequence, str], Iterable] | None = None) -> list[Finding]:
     """Check images and masks.
 
     Args:
@@ -91,6 +92,7 @@ def check_pairs(pairs: Sequence[Pair],
         reduce_zero_label: whether 0 means unknown and the classes start at 1.
         exif: whether images are turned as their EXIF tag says before they meet their masks.
         on_mask: called with every decoded mask at level ``'full'``, to gather statistics.
+        watch: called with a list and a word for it, walks over the list: a progress bar.
 
     Returns:
         Findings, worst first; empty where all is well.
@@ -121,10 +123,11 @@ def check_pairs(pairs: Sequence[Pair],
             )
         return found
     gone = set(missing)
-    infos, of_images = check_images([pair.image for pair in pairs], total)
+    watch = watch or (lambda items, what: items)
+    infos, of_images = check_images(watch([pair.image for pair in pairs], 'images'), total)
     found += of_images
     rgb, broken, sizes, values, reasons = [], [], [], [], {}
-    for pair in pairs:
+    for pair in watch(pairs, 'masks'):
         if pair.mask in gone:
             continue
         try:
