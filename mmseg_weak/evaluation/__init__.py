@@ -1,6 +1,8 @@
 """Metrics."""
+from .localization_metric import LocalizationMetric, PxAPMetric
 from .pseudo_mask_metric import PseudoMaskMetric
 from .seed_metric import SeedMetric
+from .tag_metric import TagMetric
 from .weak_iou_metric import WeakIoUMetric
 
-__all__ = ['PseudoMaskMetric', 'SeedMetric', 'WeakIoUMetric']
+__all__ = ['LocalizationMetric', 'PseudoMaskMetric', 'PxAPMetric', 'SeedMetric', 'TagMetric', 'WeakIoUMetric']
