@@ -4,6 +4,7 @@ steps.
 from . import transforms
 from .benchmarks import COCO14Dataset, COCO14WSSSDataset, VOC12WSSSDataset
 from .folder import FolderSegDataset, UnlabeledDataset
+from .localization import CUBLocalization, ILSVRCLocalization, LocalizationDataset, WSOLListDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
 from .semi import SeededDataset, SemiDataset
 from .tags import ImageLabelDataset
@@ -12,8 +13,11 @@ from .toyworld import ToyWorldDataset
 __all__ = [
     'COCO14Dataset',
     'COCO14WSSSDataset',
+    'CUBLocalization',
     'FolderSegDataset',
+    'ILSVRCLocalization',
     'ImageLabelDataset',
+    'LocalizationDataset',
     'MultiSourceSampler',
     'RunIndex',
     'RunSampler',
@@ -22,5 +26,6 @@ __all__ = [
     'ToyWorldDataset',
     'UnlabeledDataset',
     'VOC12WSSSDataset',
+    'WSOLListDataset',
     'transforms',
 ]

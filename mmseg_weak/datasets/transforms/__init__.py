@@ -2,6 +2,7 @@
 from .formatting import PackSemiInputs
 from .geometry import RandomFlipFields, RandomRescale
 from .loading import LoadImage, LoadMask
+from .localization import LoadLocMask, ResizeWithBoxes
 from .supervision import (
                           DeriveSupervision,
                           affine_noise,
@@ -18,10 +19,12 @@ from .supervision import (
 __all__ = [
     'DeriveSupervision',
     'LoadImage',
+    'LoadLocMask',
     'LoadMask',
     'PackSemiInputs',
     'RandomFlipFields',
     'RandomRescale',
+    'ResizeWithBoxes',
     'affine_noise',
     'block_labels',
     'boxes_of',
