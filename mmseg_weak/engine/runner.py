@@ -86,7 +86,7 @@ class WeakRunner(Runner):
         if self._owns_group and torch_dist.is_initialized():
             torch_dist.destroy_process_group()
             # DDP keeps gloo's threads alive after this. One that still lets go of the last operation's tensors while
-            # the interpreter ends aborts the process (seen in 3 of 30 runs of 2 processes, torch 2.15): let them finish.
+            # the interpreter ends aborts the process (3 of 30 runs of 2 processes with torch 2.15): let them finish.
             time.sleep(_GLOO_REST_S)
         self._owns_group = False
 

@@ -3,7 +3,7 @@
 mmpretrain's and timm's transformers give neither several class tokens nor their attention. Layers carry timm's names,
 so that DeiT's weights load.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +99,7 @@ def patch_grid(image: Tensor, patch_size: int) -> tuple[int, int]:
 
 @MODELS.register_module()
 class ClassTokenViT(BaseModule):
-    """DeiT with a class token for each class (MCTformer), no final norm.
+    """DeiT with a class token for each class (MCTformer), or one for all (ToCo).
 
     A DeiT checkpoint loads: its class token and its position are repeated for every class, as published; the patches'
     positions are resized to this grid.
@@ -111,14 +111,20 @@ class ClassTokenViT(BaseModule):
         patch_size: pixels.
         drop_path_rate: of the last block, growing linearly. Paper: 0.1.
         layer_norm_eps: DeiT: 1e-6.
+        final_norm: norm of the last block's output (ToCo; MCTformer has none).
+        train_positions: whether position embeddings learn (ToCo: no).
+        adapter: config of a module that changes what blocks give (``DOEIAdapter``): called as ``adapter(before, after,
+            attention, colours, layer, depth, num_tokens)`` with tokens (B,C+P,D), head-averaged attention (B,C+P,C+P)
+            and the image at patch resolution (B,P,3), normalised as the input; returns tokens.
         init_cfg: mmengine's.
     """
 
     def __init__(self, num_tokens: int, embed_dim: int = 384, depth: int = 12, num_heads: int = 6,
                  mlp_ratio: float = 4, img_size: int = 224, patch_size: int = 16, drop_path_rate: float = 0.1,
-                 layer_norm_eps: float = 1e-6, init_cfg: dict | None = None) -> None:
+                 layer_norm_eps: float = 1e-6, final_norm: bool = False, train_positions: bool = True,
+                 adapter: dict | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        self.patch_size = patch_size
+        self.patch_size, self.embed_dim = patch_size, embed_dim
         self.patch_embed = nn.Module()
         self.patch_embed.proj = nn.Conv2d(3, embed_dim, patch_size, patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, num_tokens, embed_dim))
@@ -133,6 +139,11 @@ class ClassTokenViT(BaseModule):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
+        self.norm = nn.LayerNorm(embed_dim, layer_norm_eps) if final_norm else None
+        if not train_positions:
+            self.pos_embed_cls.requires_grad_(False)
+            self.pos_embed_pat.requires_grad_(False)
+        self.adapter = MODELS.build(adapter) if adapter else None
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Fit a DeiT checkpoint to the number of tokens and patches."""
@@ -156,14 +167,32 @@ class ClassTokenViT(BaseModule):
         Returns:
             patches (B,D,h,w) of the last block; class tokens (depth,B,C,D) of every block; what ``observe`` took.
         """
+        patches, tokens, seen, _ = self.run(image, observe)
+        return patches, tokens, seen
+
+    def run(self, image: Tensor, observe: Callable[[Tensor], Tensor] | None = None,
+            keep: Sequence[int] = ()) -> tuple[Tensor, Tensor, list, list[Tensor]]:
+        """As :meth:`forward`, and the patches (B,D,h,w) of the blocks ``keep`` (0 first, -1 last), not normed."""
         size = patch_grid(image, self.patch_size)
         patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2) + resize_positions(self.pos_embed_pat, size)
-        count = self.cls_token.shape[1]
+        count, depth = self.cls_token.shape[1], len(self.blocks)
         x = torch.cat([(self.cls_token + self.pos_embed_cls).expand(len(image), -1, -1), patches], 1)
-        tokens, seen = [], []
-        for block in self.blocks:
+        colours = None
+        if self.adapter is not None:
+            colours = F.adaptive_avg_pool2d(image, size).flatten(2).transpose(1, 2)
+        chosen = {index % depth for index in keep}
+        tokens, seen, kept = [], [], {}
+        for layer, block in enumerate(self.blocks):
+            before = x
             x, attention = block(x)
+            if self.adapter is not None:
+                x = self.adapter(before, x, attention, colours, layer, depth, count)
+            if layer in chosen:
+                kept[layer] = x[:, count:].transpose(1, 2).unflatten(2, size)
+            if layer == depth - 1 and self.norm is not None:
+                x = self.norm(x)
             tokens.append(x[:, :count])
             if observe is not None:
                 seen.append(observe(attention))
-        return x[:, count:].transpose(1, 2).unflatten(2, size), torch.stack(tokens), seen
+        final = x[:, count:].transpose(1, 2).unflatten(2, size)
+        return final, torch.stack(tokens), seen, [kept[index % depth] for index in keep]

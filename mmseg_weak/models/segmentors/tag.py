@@ -18,7 +18,7 @@ __all__ = ['TagSegmentor', 'image_boxes', 'stack_tags']
 
 _SEED = dict(scales=(1.0, 0.5, 1.5, 2.0), flip='sum', normalize='max', eps=1e-5, background='constant', thr=0.15,
              stride=1, rounding='floor', multiple=1)
-_TEST = dict(mode='seed', use_tags=None, tag_thr=0.5, tag_scores=False)
+_TEST = dict(mode='seed', use_tags=None, tag_thr=0.5, tag_scores=False, scales=(1.0,), flip=False, merge='max')
 
 
 def _filled(given: dict | None, known: dict, key: str) -> dict:
@@ -76,6 +76,7 @@ class TagSegmentor(BaseSegmentor):
         test_cfg: ``mode``: what prediction means, 'seed' (class maps) or 'decode' (the method's decoder);
             ``use_tags``: leave out classes that the image's tags do not name (None: in 'seed' mode only, as the
             protocols have it; images without tags on them are predicted with the tags above ``tag_thr``);
+            ``scales``, ``flip``, ``merge``: of the decoder's logits, see :meth:`decode_scales`;
             ``tag_scores``: also give the tags' probabilities, one more forward pass.
         init_cfg: as in mmengine.
 
@@ -98,6 +99,9 @@ class TagSegmentor(BaseSegmentor):
                                                                and not self.has_decoder):
             raise ConfigError(f"model.test_cfg.mode is {self.test_cfg['mode']!r}; it is 'seed', or 'decode' where the "
                               'method trains a segmentation decoder.')
+        if self.test_cfg['merge'] not in ('max', 'mean') or not self.test_cfg['scales']:
+            raise ConfigError(f"model.test_cfg.merge={self.test_cfg['merge']!r}, scales={self.test_cfg['scales']}; "
+                              "give 'max' or 'mean', and one scale or more.")
         self.refiner = MODELS.build(refiner) if refiner else None
         self.align_corners = False
 
@@ -126,9 +130,21 @@ class TagSegmentor(BaseSegmentor):
         preprocessor = self.data_preprocessor
         if getattr(preprocessor, '_enable_normalize', False):
             images = images * preprocessor.std + preprocessor.mean
-        rgb = getattr(preprocessor, 'bgr_to_rgb', None)
-        rgb = getattr(preprocessor, 'channel_conversion', True) if rgb is None else rgb
-        return (images if rgb else images.flip(1)).clamp(0, 255)
+        return (images if self._rgb else images.flip(1)).clamp(0, 255)
+
+    def normalized(self, raw: Tensor) -> Tensor:
+        """RGB images, 0 to 255, as the networks want them: the inverse of :meth:`raw_images`."""
+        preprocessor = self.data_preprocessor
+        images = raw if self._rgb else raw.flip(1)
+        if getattr(preprocessor, '_enable_normalize', False):
+            images = (images - preprocessor.mean) / preprocessor.std
+        return images
+
+    @property
+    def _rgb(self) -> bool:
+        """Whether the networks see RGB; mmseg's own attribute differs between the stacks."""
+        preprocessor = self.data_preprocessor
+        return getattr(preprocessor, 'bgr_to_rgb', getattr(preprocessor, 'channel_conversion', True))
 
     def aligned(self, images: Tensor) -> Tensor:
         """Images resized so that their sides are multiples of ``seed.multiple`` (a ViT's patch)."""
@@ -170,6 +186,25 @@ class TagSegmentor(BaseSegmentor):
         return mode == 'seed' if use is None else bool(use)
 
     @torch.no_grad()
+    def decode_scales(self, images: Tensor) -> Tensor:
+        """The decoder's logits over ``test_cfg.scales`` at image size, (B,3,H,W) -> (B,K+1,H,W).
+
+        A scale's mirror image is added to it (``flip``), then scales are merged by 'max' (AFA, ToCo) or 'mean'.
+        """
+        cfg, size, total = self.test_cfg, images.shape[-2:], None
+        for scale in cfg['scales']:
+            view = images if scale == 1 else F.interpolate(images, scale_factor=scale, mode='bilinear',
+                                                           align_corners=False)
+            view = self.aligned(view)
+            logits = self.decode_logits(torch.cat([view, view.flip(-1)]) if cfg['flip'] else view)
+            if cfg['flip']:
+                logits = logits[:len(images)] + logits[len(images):].flip(-1)
+            logits = F.interpolate(logits.float(), size, mode='bilinear', align_corners=False)
+            total = logits if total is None else (torch.maximum(total, logits) if cfg['merge'] == 'max'
+                                                  else total + logits)
+        return total / len(cfg['scales']) if cfg['merge'] == 'mean' else total
+
+    @torch.no_grad()
     def scores(self, images: Tensor, samples: list, refine: bool = True) -> tuple[Tensor, Tensor | None]:
         """Scores with the background first, and the classes that they are limited to.
 
@@ -180,8 +215,7 @@ class TagSegmentor(BaseSegmentor):
         mode = self.test_cfg['mode']
         present = self.present(images, samples) if self._limit(mode) else None
         if mode == 'decode':
-            logits = self.decode_logits(self.aligned(images))
-            logits = F.interpolate(logits, images.shape[-2:], mode='bilinear', align_corners=False)
+            logits = self.decode_scales(images)
             if present is not None:
                 logits = logits.masked_fill(F.pad(~present, (1, 0))[:, :, None, None], -torch.inf)
             scores = logits.softmax(1)

@@ -1,12 +1,13 @@
-"""ToCo's functions: values by hand, gradients, crops, no tags."""
+"""ToCo: its functions by hand, and the segmentor: losses fall, what is frozen stays, stages begin."""
 import math
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
+from mmseg.structures import SegDataSample
 
-from mmseg_weak.errors import DataError
+from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.methods.weak import toco
-from mmseg_weak.models.refine import PAR
 
 
 def noise(*shape, seed=0):
@@ -60,18 +61,103 @@ def test_crops_avoid_objects_where_they_can():
         toco.draw_crops(regions, uniforms[:, :7], 5, 4)
 
 
-def test_refined_labels_of_a_plain_image():
-    cams = torch.zeros(2, 3, 8, 8)
-    cams[0, 1] = 0.9
-    cams[0, 2, :, 4:] = 0.4  # absent
-    present = torch.tensor([[0, 1, 0], [0, 0, 0]])
-    labels = toco.refined_labels(cams, torch.zeros(2, 3, 8, 8), present, PAR(2, (1,)),
-                                 torch.tensor([[0, 8, 0, 6], [0, 8, 0, 8]]))
-    assert labels[0, :, :6].eq(2).all() and labels[0, :, 6:].eq(255).all() and labels[1].eq(0).all()
-
-
 def test_projector_has_unit_rows_that_do_not_train():
     head = toco.ClassTokenProjector(6, 5, 8, 4)
     x = torch.randn(3, 6)
     assert head(x).abs().max() <= 1 + 1e-6  # cosines
     assert [n for n, p in head.named_parameters() if not p.requires_grad] == ['last_layer.weight_g']
+
+
+SMALL = dict(type='ClassTokenViT', num_tokens=1, embed_dim=16, depth=3, num_heads=2, img_size=32, patch_size=8,
+             final_norm=True, train_positions=False, drop_path_rate=0.0)
+
+
+def model(**kwargs):
+    torch.manual_seed(0)
+    settings = dict(backbone=SMALL, num_classes=3, decoder=dict(channels=8, dilation=1),
+                    projector=dict(out_dim=16, hidden_dim=16, bottleneck_dim=8), aux_index=-2, num_crops=3,
+                    local_size=16, seed=dict(scales=(1.0, 0.5), flip='max', normalize='minmax', multiple=8),
+                    par=dict(type='PAR', num_iter=1, dilations=(1, 2)), begin=dict(seg=-1)) | kwargs
+    net = toco.ToCo(**settings).train()
+    net.teacher.start(net.student)
+    return net
+
+
+def batch():
+    """A red square on grey with the first tag; nothing but grey without a tag."""
+    images = torch.full((2, 3, 32, 32), 100.0)
+    images[0, 0, 8:24, 8:24] = 250
+    samples = []
+    for tags in ([1, 0], [0, 0]):
+        sample = SegDataSample(metainfo=dict(img_path='a.png'))
+        sample.set_data(dict(gt_image_label=torch.tensor(tags, dtype=torch.uint8)))
+        samples.append(sample)
+    return images / 128 - 1, samples
+
+
+@pytest.fixture
+def at():
+    """Set the iteration."""
+    hub = MessageHub.get_current_instance()
+    before = dict(hub.runtime_info)
+    yield lambda n: hub.update_info('iter', n)
+    hub.runtime_info.clear()
+    hub.runtime_info.update(before)
+
+
+def test_loss_falls_and_what_is_shared_or_frozen_stays(at):
+    at(5)
+    net = model()
+    kept = {n: p.clone() for n, p in net.named_parameters() if not p.requires_grad}
+    assert {'backbone.pos_embed_cls', 'backbone.pos_embed_pat'} < set(kept)
+    assert any(n.startswith('teacher.') for n in kept)
+    optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], 1e-3)
+    totals = []
+    for _ in range(20):
+        losses = net.loss(*batch())
+        total = sum(losses.values())
+        optimizer.zero_grad()
+        total.backward()
+        assert all(p.grad is None for n, p in net.named_parameters() if n in kept)
+        optimizer.step()
+        totals.append(float(total.detach()))
+    assert totals[-1] < 0.8 * totals[0]
+    assert all(torch.equal(p, kept[n]) for n, p in net.named_parameters() if n in kept)
+    before = net.teacher.module.mlp[0].weight.clone()
+    net.update_teacher()
+    moved = net.teacher.module.mlp[0].weight - before
+    torch.testing.assert_close(moved, 0.1 * (net.projector.mlp[0].weight - before))
+
+
+def test_stages_of_coco(at):
+    net = model(begin=dict(contrast=12, seg=8, main=12))
+    names = {}
+    for iteration in (8, 9, 13):
+        at(iteration)
+        names[iteration] = set(net.loss(*batch()))
+    classify = {'loss_cls', 'loss_cls_aux'}
+    assert names[8] == classify | {'loss_waiting'}
+    assert names[9] == classify | {'loss_seg', 'loss_reg', 'loss_waiting'}
+    assert names[13] == classify | {'loss_seg', 'loss_reg', 'loss_ptc', 'loss_ctc'}
+
+
+def test_boxes_of_the_second_view_stay_inside():
+    boxes = torch.tensor([[0, 20, 4, 30]]).expand(200, 4)
+    found = toco.random_resized_boxes(torch.rand(200, 4, generator=torch.Generator().manual_seed(0)), boxes)
+    y0, y1, x0, x1 = found.unbind(1)
+    assert (y0 >= 0).all() and (y1 <= 20.001).all() and (x0 >= 4).all() and (x1 <= 30.001).all()
+    share = (y1 - y0) * (x1 - x0) / (20 * 26)
+    assert share.min() > 0.3 and share.max() <= 1.0001
+
+
+def test_decoder_and_seeds_predict_at_the_photographs_size():
+    images, samples = batch()
+    for mode in ('seed', 'decode'):
+        net = model(test_cfg=dict(mode=mode, scales=(1.0, 1.25), flip=True)).eval()
+        out = net.predict(images[..., :30], [s.clone() for s in samples])
+        assert out[0].pred_sem_seg.data.shape == (1, 32, 30) and out[0].seg_logits.data.shape == (3, 32, 30)
+
+
+def test_wrong_backbone_is_named():
+    with pytest.raises(ConfigError, match='num_tokens=1'):
+        model(backbone=SMALL | dict(num_tokens=2))

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from mmseg_weak.engine.schedulers import WarmupPolyLR
 from mmseg_weak.methods.weak import toco
-from mmseg_weak.models.cam import multi_scale, seeds
+from mmseg_weak.models.cam import multi_scale, refined_labels, seeds
 from mmseg_weak.models.losses import dense_energy, split_cross_entropy
 from mmseg_weak.models.refine import PAR
 
@@ -78,7 +78,7 @@ def poly_warmup_lr(arrays, settings):
 def refine_cams(arrays, settings):
     """Pseudo labels."""
     par = PAR(settings['par_iterations'], settings['par_dilations'])
-    return dict(refined_label=toco.refined_labels(
+    return dict(refined_label=refined_labels(
         arrays['cams'], arrays['images'], arrays['cls_label'], par, arrays['img_box'], settings['high_thre'],
         settings['low_thre'], settings['down_scale'], settings['ignore_index']))
 
