@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mmseg_weak.datasets.corrections import find_pseudo_folder, read_index
 from mmseg_weak.datasets.findings import raise_first
 from mmseg_weak.datasets.lists import Pair
 from mmseg_weak.datasets.masks import decode_mask
@@ -118,6 +119,9 @@ def _from_folders(project: NewProject, folder: Path, images, masks, unlabeled, c
         raise ConfigError(f'{missing} is missing: a semi-supervised method learns from some images with masks; give '
                           f'the '
                           f'folder of {missing} (--{missing} DIR), a mask named as its image')
+    pseudo = find_pseudo_folder(masks)
+    if pseudo and classes is None:
+        classes = read_index(pseudo)['classes']  # a few pseudo masks may lack the last classes
     found = check_data(images, masks, unlabeled, classes=classes)
     said, masks = index_masks(found, masks, folder / 'masks')
     if said:

@@ -82,7 +82,8 @@ def train(config: Union[str, Path, Config], work_dir: Optional[Union[str, Path]]
 
 def test(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_dir: Optional[Union[str, Path]] = None,
          out: Optional[Union[str, Path]] = None, show_dir: Optional[Union[str, Path]] = None, tta: bool = False,
-         cfg_options: Optional[Mapping[str, Any]] = None, launcher: str = 'none') -> dict[str, float]:
+         cfg_options: Optional[Mapping[str, Any]] = None, launcher: str = 'none',
+         loader: Optional[str] = None) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test set.
 
     Args:
@@ -94,6 +95,8 @@ def test(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_di
         tta: test-time augmentation, where the config has ``tta_pipeline``.
         cfg_options: dotted keys and values that override the config.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        loader: evaluate on ``<loader>_dataloader`` by ``<loader>_evaluator`` instead: 'val', or 'train_eval' for the
+            seeds of the training images.
 
     Returns:
         The metrics by name.
@@ -107,6 +110,13 @@ def test(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_di
                                'example the one that work_dir/last_checkpoint names.')
     cfg = _prepare(config, work_dir, cfg_options, launcher)
     cfg.load_from, cfg.resume = str(checkpoint), False
+    if loader is not None:
+        known = sorted(key.removesuffix('_dataloader') for key in cfg if key.endswith('_dataloader')
+                       and key.replace('_dataloader', '_evaluator') in cfg)
+        if loader not in known:
+            raise ConfigError(f'--loader is {loader}, but {cfg.filename} has loaders with an evaluator for '
+                              f'{", ".join(known) or "nothing"} only.')
+        cfg.test_dataloader, cfg.test_evaluator = cfg[f'{loader}_dataloader'], cfg[f'{loader}_evaluator']
     if show_dir:
         if 'visualization' not in cfg.get('default_hooks', {}):
             raise ConfigError(f'--show-dir needs default_hooks.visualization, which {cfg.filename} does not have.')

@@ -5,6 +5,7 @@ from . import transforms
 from .benchmarks import COCO14Dataset, COCO14WSSSDataset, VOC12WSSSDataset
 from .folder import FolderSegDataset, UnlabeledDataset
 from .localization import CUBLocalization, ILSVRCLocalization, LocalizationDataset, WSOLListDataset
+from .pseudo import PseudoLabelDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
 from .semi import SeededDataset, SemiDataset
 from .tags import ImageLabelDataset
@@ -19,6 +20,7 @@ __all__ = [
     'ImageLabelDataset',
     'LocalizationDataset',
     'MultiSourceSampler',
+    'PseudoLabelDataset',
     'RunIndex',
     'RunSampler',
     'SeededDataset',

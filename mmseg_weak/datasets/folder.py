@@ -10,6 +10,7 @@ from mmseg.utils import dataset_aliases, get_classes, get_palette
 
 from mmseg_weak.errors import ConfigError, DataError, near
 
+from .corrections import say_corrected
 from .findings import check_pairs, raise_first
 from .lists import Pair
 from .masks import colour_table
@@ -80,7 +81,8 @@ class FolderSegDataset(_FileDataset):
     ``color_map``. Training data are checked when the dataset is built: every mask is there, has the size of
     its image and one channel (headers only), and in sets of up to 200 masks every value is one of the
     classes; in larger sets values are checked as masks are loaded, and beyond 2000 images the headers of
-    evenly spread ones are read. In test mode masks are not opened before the evaluation.
+    evenly spread ones are read. In test mode masks are not opened before the evaluation. Of masks that
+    `mmseg-weak pseudo-label` wrote, the log says which were corrected by hand since.
 
     Args:
         images: folder of the images, also below ``data_root``.
@@ -154,6 +156,8 @@ class FolderSegDataset(_FileDataset):
                 some = pairs[::-(-len(pairs) // _MOST_HEADERS)]
             exif = any(getattr(step, 'exif', False) for step in self.pipeline.transforms)
             raise_first(check_pairs(some, num_classes, level, *options, exif=exif))
+        if not self.test_mode:
+            say_corrected(pairs)
         return [dict(self._info(pair), seg_map_path=pair.mask, num_classes=self.num_classes,
                      color_table=self.color_table) for pair in pairs]
 

@@ -134,7 +134,8 @@ def test_data_configs(name):
     assert not any(step.type in ('LoadMask', 'LoadAnnotations') for step in given.pipeline)
     for loader in (train.dataset.dataset, config.train_eval_dataloader.dataset, config.val_dataloader.dataset):
         kind = DATASETS.get(loader.type)
-        assert kind is not None and set(loader) - {'type'} <= set(kind.__init__.__code__.co_varnames) | {'test_mode', 'pipeline'}
+        assert kind is not None
+        assert set(loader) - {'type', 'test_mode', 'pipeline'} <= set(kind.__init__.__code__.co_varnames)
 
 
 def test_coco_mini(real_data, monkeypatch):
