@@ -1,0 +1,1 @@
+"""Methods that find what a text names. A room whose docstring says so holds only some of a method's equations."""
