@@ -9,7 +9,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from mmseg_weak.models.segmentors import TagSegmentor
+from mmseg_weak.models.segmentors import Localizer, TagSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
@@ -84,6 +84,9 @@ def small_batch():
             if tagged:
                 tags = torch.randint(2, (classes - 1,), dtype=torch.uint8, generator=generator)
                 sample.set_data(dict(gt_image_label=tags * (i > 0)))  # the first image shows the background alone
+            elif isinstance(model, Localizer):
+                label = torch.randint(classes - 1, (), generator=generator)
+                sample.set_data(dict(gt_image_label=torch.eye(classes - 1, dtype=torch.uint8)[label]))
             elif i < labelled:
                 sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
             inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))

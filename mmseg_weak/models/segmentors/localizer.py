@@ -17,19 +17,12 @@ __all__ = ['Localizer', 'one_label', 'ten_crops']
 _TEST = dict(topk=1, use_labels=None, box_thr=0.4, crop=None, ten_crop=False, eps=1e-5)
 
 
-def ten_crops(images: Tensor, size: int) -> Tensor:
-    """Four corners and the centre, and their mirror images: (B,3,H,W) -> (10 B,3,size,size), crop by crop.
-
-    Raises:
-        ConfigError: the images are smaller than that.
-    """
-    height, width = images.shape[-2:]
-    if min(height, width) < size:
-        raise ConfigError(f'test_cfg.crop={size}, but an image of {height}x{width} pixels came; resize images to at '
-                          'least the crop in the test pipeline.')
-    bottom, right = height - size, width - size
-    places = ((0, 0), (0, right), (bottom, 0), (bottom, right), (round(bottom / 2), round(right / 2)))
-    crops = [images[..., y:y + size, x:x + size] for y, x in places]
+def ten_crops(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Four corners and the centre, and their mirror images: (B,3,H,W) -> (10 B,3,h,w), crop by crop."""
+    (height, width), (h, w) = images.shape[-2:], size
+    bottom, right = height - h, width - w
+    places = ((0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2))
+    crops = [images[..., y:y + h, x:x + w] for y, x in places]
     return torch.cat([*crops, *(crop.flip(-1) for crop in crops)])
 
 
@@ -58,7 +51,8 @@ class Localizer(BaseModel):
         data_preprocessor: mmseg's ``SegDataPreProcessor``.
         test_cfg: ``topk``: how many of the best scored classes' maps are averaged; ``use_labels``: take the map of the
             given class instead (GT-known; None: where ``topk`` is 1); ``box_thr``: of the box and the mask;
-            ``crop``: side of the centre crop in which map and boxes live, None for the image as it comes;
+            ``crop``: side of the centre crop in which map and boxes live (of the image, where that is smaller), None
+            for the image as it comes;
             ``ten_crop``: classify ten crops of that size, mean of their softmax; ``eps`` of the min-max rule.
         init_cfg: as in mmengine.
 
@@ -125,20 +119,20 @@ class Localizer(BaseModel):
         if data_samples is None:
             data_samples = [SegDataSample(metainfo=dict(ori_shape=tuple(inputs.shape[-2:]))) for _ in inputs]
         cfg, full = self.test_cfg, tuple(inputs.shape[-2:])
-        crop = (cfg['crop'],) * 2 if cfg['crop'] else full
-        top, left = (round((n - c) / 2) for n, c in zip(full, crop))
+        crop = tuple(min(cfg['crop'] or n, n) for n in full)
+        top, left = ((n - c) // 2 for n, c in zip(full, crop))
         use = cfg['topk'] == 1 if cfg['use_labels'] is None else cfg['use_labels']
         known = use and all(s.get('gt_image_label', None) is not None for s in data_samples)
-        window = inputs[..., max(top, 0):max(top, 0) + crop[0], max(left, 0):max(left, 0) + crop[1]]
+        window = inputs[..., top:top + crop[0], left:left + crop[1]]
         scores, maps = self.localise(window, self.labels(data_samples) if known else None, cfg['topk'])
         probs = scores.softmax(1)
         if cfg['ten_crop']:
-            views = ten_crops(inputs, cfg['crop'])
+            views = ten_crops(inputs, crop)
             probs = self.localise(views, None, 1)[0].softmax(1).unflatten(0, (10, len(inputs))).mean(0)
         maps = F.interpolate(normalize_cam(maps, 'minmax', cfg['eps']), window.shape[-2:], mode='bilinear',
                              align_corners=False)
         for row, sample in enumerate(data_samples):
-            self._write(sample, probs[row], maps[row], (max(top, 0), max(left, 0)), full)
+            self._write(sample, probs[row], maps[row], (top, left), full)
         return data_samples
 
     def _write(self, sample: SegDataSample, probs: Tensor, loc_map: Tensor, corner: tuple[int, int],

@@ -74,7 +74,7 @@ def test_untagged_images_count_nothing():
     labels, used = torch.tensor([1, 0]), torch.tensor([False, False])
     found = bas.suppress(torch.rand(2, 4, 4, 4), maps, labels, nn.Conv2d(4, 3, 1))
     losses = bas.bas_losses(found, labels, lambda s: s.sum() * 0, used)
-    assert float(sum(losses.values())) == 0
+    assert sum(losses.values()).item() == 0
     assert torch.autograd.grad(sum(losses.values()), maps)[0].abs().max() == 0
 
 

@@ -56,7 +56,7 @@ def top_maps(maps: Tensor, scores: Tensor, topk: int = 1) -> Tensor:
 
 def activation_ratio(background: Tensor, target: Tensor, eps: float = 1e-8) -> Tensor:
     """L_bas of each image from S_bg and S, (B,); no gradient reaches S, none at all where the ratio is above 1."""
-    background, target = full_precision(background).relu(), full_precision(target).detach().relu()
+    background, target = background.relu(), target.detach().relu()
     ratio = background / (target + eps)
     return torch.where(background > target, torch.ones_like(ratio), ratio)
 
@@ -75,9 +75,9 @@ def suppress(features: Tensor, maps: Tensor, labels: Tensor, score_net: nn.Modul
         eps: of the ratio.
     """
     chosen = take_maps(maps, labels)
-    activations = score_net(features)
+    activations = full_precision(score_net(features))
     scores = activations.mean((2, 3))
-    left = frozen_call(score_net, features.detach() * (1 - chosen)).mean((2, 3))
+    left = full_precision(frozen_call(score_net, features.detach() * (1 - chosen))).mean((2, 3))
     target, background = (s.gather(1, labels[:, None])[:, 0] for s in (scores, left))
     size = activations.shape[2:]
     mask = chosen if chosen.shape[2:] == size else F.adaptive_avg_pool2d(chosen, size)
