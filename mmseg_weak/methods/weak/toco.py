@@ -39,6 +39,7 @@ from mmseg_weak.models.losses.common import full_precision
 from mmseg_weak.models.losses.dense_energy import dense_energy_loss
 from mmseg_weak.models.losses.split_cross_entropy import split_cross_entropy
 from mmseg_weak.models.segmentors import TagSegmentor, image_boxes
+from mmseg_weak.models.segmentors.tag import keep_in_graph
 from mmseg_weak.models.teachers.ema import EMATeacher
 from mmseg_weak.models.utils.progress import current_iter
 
@@ -329,19 +330,14 @@ class ToCo(TagSegmentor):
         contrast, seg = iteration > self.begin['contrast'], iteration > self.begin['seg']
         logits = self.decoder(patches)
         if not (contrast or seg):
-            return losses | self._unused(token, logits)
+            return losses | keep_in_graph(self.projector(token), logits)
         cam, cam_aux = self.both_maps(images)
         if contrast:
             losses |= self._contrast(patches, token, raw, keep_present(cam_aux, tags), tags, boxes)
         if seg:
             chosen = cam if iteration > self.begin['main'] else cam_aux
             losses |= self._segment(logits, self.raw_images(images), keep_present(chosen, tags), tags, boxes)
-        return losses | self._unused(None if contrast else token, None if seg else logits)
-
-    def _unused(self, token: Tensor | None, logits: Tensor | None) -> dict[str, Tensor]:
-        """A loss of 0 that keeps heads which do not learn yet in the graph, for several processes."""
-        parts = ([] if token is None else [self.projector(token).sum()]) + ([] if logits is None else [logits.sum()])
-        return dict(loss_waiting=0 * sum(parts)) if parts else {}
+        return losses | keep_in_graph(*([] if contrast else [self.projector(token)]), *([] if seg else [logits]))
 
     def _contrast(self, patches: Tensor, token: Tensor, raw: Tensor, cams: Tensor, tags: Tensor,
                   boxes: Tensor) -> dict[str, Tensor]:

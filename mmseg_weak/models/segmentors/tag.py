@@ -14,7 +14,7 @@ from mmseg_weak.errors import ConfigError, DataError, near
 from mmseg_weak.models.cam.multi_scale import multi_scale_cam
 from mmseg_weak.models.cam.seeds import normalize_cam, scores_to_labels, with_background
 
-__all__ = ['TagSegmentor', 'image_boxes', 'stack_tags']
+__all__ = ['TagSegmentor', 'image_boxes', 'keep_in_graph', 'stack_tags']
 
 _SEED = dict(scales=(1.0, 0.5, 1.5, 2.0), flip='sum', normalize='max', eps=1e-5, background='constant', thr=0.15,
              stride=1, rounding='floor', multiple=1)
@@ -58,6 +58,11 @@ def image_boxes(samples: list, size: tuple[int, int], device: torch.device | str
         left, right, top, bottom = sample.metainfo.get('padding_size', (0, 0, 0, 0))
         boxes.append((top, size[0] - bottom, left, size[1] - right))
     return torch.tensor(boxes, device=device)
+
+
+def keep_in_graph(*outputs: Tensor) -> dict[str, Tensor]:
+    """A loss of 0 for outputs that no loss uses yet, so that several processes agree on what has a gradient."""
+    return dict(loss_waiting=0 * sum(output.float().sum() for output in outputs)) if outputs else {}
 
 
 class TagSegmentor(BaseSegmentor):
