@@ -45,7 +45,8 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=('mmseg_weak', 'mmseg_weak.*')),
-    package_data={'mmseg_weak': ['**/*.json', '**/*.html', '**/*.css', '**/*.js', '**/*.txt', '**/*.npz', '**/*.pth']},
+    package_data={'mmseg_weak': ['**/*.json', '**/*.html', '**/*.css', '**/*.js', '**/*.txt', '**/*.npz', '**/*.pth',
+                                 '**/*.jsonl', '**/*.gz']},
     include_package_data=False,
     python_requires='>=3.10',  # the maintained stack and timm need it
     install_requires=requirements('runtime'),  # neither OpenMMLab stack: they exclude each other

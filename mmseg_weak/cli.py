@@ -386,11 +386,13 @@ def eval_pseudo(classes: str | None, **kwargs) -> None:
 @click.option('--out', default='checkpoints', show_default=True, help='Folder to put it in.')
 @click.option('--overwrite', is_flag=True, help='Download again what is there.')
 def fetch(name: str, **kwargs) -> None:
-    """Download the published checkpoint of the config NAME and check its hash."""
+    """Download the published checkpoint of the config NAME and check its hash; clip:MODEL:TAG brings CLIP weights."""
     from mmseg_weak.apis.fetch import fetch as run
     with _logs_to_stderr():
         path = run(name, **kwargs)
-    click.echo(f'Written: {path}\nNext: mmseg-weak predict IMAGES --out DIR --config {name} --checkpoint {path}')
+    click.echo(f'Written: {path}')
+    if not name.startswith('clip:'):
+        click.echo(f'Next: mmseg-weak predict IMAGES --out DIR --config {name} --checkpoint {path}')
 
 
 @cli.command('export-student', epilog='Example: mmseg-weak export-student unimatch_toyworld '

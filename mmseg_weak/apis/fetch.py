@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mmseg_weak.errors import CheckpointError, ConfigError, MissingFileError, near
+from mmseg_weak.models.clip import fetch_clip
 
 from .list_methods import ModelInfo, list_methods
 from .progress import progress
@@ -26,7 +27,8 @@ def fetch(name: str, out: str | Path = 'checkpoints', overwrite: bool = False, c
     others is refused and removed.
 
     Args:
-        name: the config's name, as ``list`` shows it.
+        name: the config's name, as ``list`` shows it; or ``clip:MODEL:TAG`` for weights of a CLIP by open_clip's
+            names (``clip:ViT-B-16:openai``), which come to open_clip's own folder, whatever ``out`` says.
         out: folder to put it in.
         overwrite: download again what is there.
         configs: another folder of configs.
@@ -40,6 +42,12 @@ def fetch(name: str, out: str | Path = 'checkpoints', overwrite: bool = False, c
         MissingFileError: the address does not answer.
         CheckpointError: the download is cut off, or its content is not what its name says.
     """
+    if name.startswith('clip:'):
+        parts = name.split(':')
+        if len(parts) != 3 or not all(parts):
+            raise ConfigError(f'{name!r} names no CLIP weights; write clip:MODEL:TAG, like '
+                              'clip:ViT-B-16:openai.')
+        return fetch_clip(parts[1], parts[2])
     url = _model(name, configs).checkpoint
     file_name = Path(unquote(urlsplit(url).path)).name
     digits = re.search(r'[-_]([0-9a-f]{8,64})\.pth$', file_name)

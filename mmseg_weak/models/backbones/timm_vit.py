@@ -9,7 +9,12 @@ from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, MissingFileError, near
 
+from ..utils.weights import resolve_weights
+
 __all__ = ['TimmViT']
+
+# The tiny ViT that comes with this package (docs/towers.md): its weights are mmseg_weak://toyworld_vit.pth.
+_OWN = dict(toyworld_vit=('vit_tiny_patch16_224', dict(img_size=128, patch_size=8, embed_dim=96, depth=6, num_heads=3)))
 
 
 @MODELS.register_module()
@@ -20,10 +25,10 @@ class TimmViT(BaseModule):
     ``VisionTransformer`` normalises the last block only. timm is imported when this class is built.
 
     Args:
-        model_name: of timm, for example 'vit_small_patch14_dinov2'.
+        model_name: of timm, for example 'vit_small_patch14_dinov2'; or 'toyworld_vit'.
         out_indices: blocks, from 0. UniMatch V2: small and base (2, 5, 8, 11), large (4, 11, 17, 23).
-        checkpoint: local file of weights, timm's or the authors' (``dinov2_vits14_pretrain.pth``); None trains from
-            scratch. Nothing is downloaded.
+        checkpoint: local file of weights, timm's or the authors' (``dinov2_vits14_pretrain.pth``), or
+            'mmseg_weak://toyworld_vit.pth'; None trains from scratch. Nothing is downloaded.
         frozen: train no parameter and keep eval mode (the small ADE20K setting of UniMatch V2).
 
     Raises:
@@ -39,10 +44,11 @@ class TimmViT(BaseModule):
         except ImportError as error:
             raise ConfigError(f"model.backbone.type='TimmViT' needs timm, which is not installed: pip install timm "
                               f'({error}).') from error
-        if not timm.is_model(model_name):
+        timm_name, arch = _OWN.get(model_name, (model_name, {}))
+        if not timm.is_model(timm_name):
             raise ConfigError(f'model.backbone.model_name is {model_name!r}, which timm {timm.__version__} does not '
                               f"know. {near(model_name, timm.list_models('vit_*'))}")
-        self.vit = timm.create_model(model_name, pretrained=False, num_classes=0, dynamic_img_size=True)
+        self.vit = timm.create_model(timm_name, pretrained=False, num_classes=0, dynamic_img_size=True, **arch)
         depth = len(self.vit.blocks)
         if not all(0 <= i < depth for i in out_indices):
             raise ConfigError(f'model.backbone.out_indices is {tuple(out_indices)} and {model_name} has blocks 0 to '
@@ -58,12 +64,13 @@ class TimmViT(BaseModule):
         """Load ``checkpoint``; without one timm's own initialisation stays."""
         if self.checkpoint is None:
             return
-        if not os.path.isfile(self.checkpoint):
+        path = resolve_weights(self.checkpoint)
+        if not os.path.isfile(path):
             raise MissingFileError(f'model.backbone.checkpoint names {self.checkpoint}, which does not exist: give a '
                                    'local file of ViT weights, or None to start from scratch.')
         from timm.models import load_checkpoint
         from timm.models.vision_transformer import checkpoint_filter_fn
-        load_checkpoint(self.vit, self.checkpoint, filter_fn=checkpoint_filter_fn, strict=False, weights_only=True)
+        load_checkpoint(self.vit, path, filter_fn=checkpoint_filter_fn, strict=False, weights_only=True)
 
     def train(self, mode: bool = True) -> 'TimmViT':
         """A frozen backbone stays in eval mode."""

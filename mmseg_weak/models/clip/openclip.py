@@ -52,10 +52,9 @@ class OpenCLIP(BaseModule):
         model = create_model(name, pretrained, activation)
         self.vision = DenseViT(model.visual, attention, attention_cfg, residual, ffn, last, stream, positions)
         self.text = TextEncoder(model, get_tokenizer(name), name, templates, cache_dir)
-        self.register_buffer('logit_scale', model.logit_scale.detach().clone().float().reshape(()))
-        self.name, self.precision = name, precision
         self.to(_PRECISIONS[precision])
-        self.logit_scale = self.logit_scale.float()
+        self.register_buffer('logit_scale', model.logit_scale.detach().clone().reshape(()))  # float32 in any precision
+        self.name, self.precision = name, precision
         if frozen:
             self.requires_grad_(False)
         self.eval()

@@ -124,7 +124,7 @@ def find_weights(name: str, pretrained: str) -> Path:
                            f'unasked: `mmseg-weak fetch clip:{name}:{pretrained}` brings them.')
 
 
-def fetch_clip(name: str, pretrained: str, quiet: bool = False) -> Path:
+def fetch_clip(name: str, pretrained: str) -> Path:
     """Download weights to where open_clip keeps them.
 
     Raises:

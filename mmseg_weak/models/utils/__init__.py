@@ -2,6 +2,7 @@
 from .embedding import decode_with_embedding, embedding_channels
 from .modes import eval_mode, train_mode
 from .progress import current_iter, iters_per_epoch, max_iters, progress
+from .weights import packaged_weights, resolve_weights
 
 __all__ = ['current_iter', 'decode_with_embedding', 'embedding_channels', 'eval_mode', 'iters_per_epoch', 'max_iters',
-           'progress', 'train_mode']
+           'packaged_weights', 'progress', 'resolve_weights', 'train_mode']
