@@ -1,7 +1,10 @@
-"""SEAM's functions: values by hand, gradients, batches, an image without tags."""
+"""SEAM: values by hand, gradients, an image without tags, what each loss trains, seeds."""
 import pytest
 import torch
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
+from mmseg_weak.errors import ConfigError
 from mmseg_weak.methods.weak import seam
 
 
@@ -62,3 +65,57 @@ def test_image_without_tags(function):
     x, label = maps(1, 3, 4, 4).requires_grad_(), torch.tensor([1., 0, 0]).view(1, 3, 1, 1)
     grad, = torch.autograd.grad(function(x, label), x)
     assert torch.isfinite(grad).all()
+
+
+def network(**kwargs):
+    backbone = dict(type='ResNet38d', base_channels=2)
+    return MODELS.build(dict(type='SEAM', backbone=backbone, num_classes=4, in_channels=128, dropout=0.0,
+                             correlation=dict(in_channels=(16, 32), channels=(4, 6)), **kwargs))
+
+
+def tagged(*tags):
+    samples = [SegDataSample(metainfo=dict(img_path=f'{i}.png', ori_shape=(40, 48))) for i in range(len(tags))]
+    for one, row in zip(samples, tags):
+        one.set_data(dict(gt_image_label=torch.tensor(row, dtype=torch.uint8)))
+    return samples
+
+
+def test_step_trains_all_and_the_correlation_does_not_train_the_backbone():
+    model = network()
+    images = torch.randn(2, 3, 40, 48)
+    losses = model.loss(images, tagged([1, 0, 1], [0, 0, 0]))
+    assert set(losses) == {'loss_cls', 'loss_rvmin', 'loss_er', 'loss_ecr'}
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
+    model.zero_grad()
+    model.both_maps(images)[1].square().sum().backward()
+    assert all(p.grad is None for p in model.backbone.parameters()) and model.fc8.weight.grad is None
+    assert all(p.grad is not None for p in model.correlation.parameters())
+
+
+def test_maps_that_are_zero_everywhere_are_finite():
+    model = network()
+    torch.nn.init.zeros_(model.fc8.weight)
+    losses = model.loss(torch.zeros(1, 3, 40, 48), tagged([1, 1, 0]))
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.requires_grad)
+    out, = model.eval().predict(torch.zeros(1, 3, 40, 48), tagged([1, 1, 0]))
+    assert (out.pred_sem_seg.data == 0).all()
+
+
+def test_seeds_are_the_refined_maps_stretched_to_one():
+    model = network(seed=dict(scales=(1.0,), flip='none')).eval()
+    images = torch.randn(1, 3, 40, 48)
+    with torch.no_grad():
+        refined = model.both_maps(images)[1][:, 1:]
+        scores = model.seed_scores(images)
+    low, high = refined.amin((2, 3), keepdim=True), refined.amax((2, 3), keepdim=True)
+    torch.testing.assert_close(scores, (refined - low) / (high - low + 1e-5))
+    assert model.tag_logits(images).shape == (1, 3)
+
+
+@pytest.mark.parametrize('kwargs, text', [(dict(view_scale=1.5), 'view_scale is 1.5'),
+                                          (dict(in_index=(0, 1)), r'in_index is \[0, 1\]')])
+def test_wrong_settings_are_named(kwargs, text):
+    with pytest.raises(ConfigError, match=text):
+        network(**kwargs)
