@@ -2,6 +2,7 @@
 from .afa import AFA
 from .bas import BAS, BASLocalizer
 from .cam import CAMClassifier
+from .seam import SEAM
 from .toco import ToCo
 
-__all__ = ['AFA', 'BAS', 'BASLocalizer', 'CAMClassifier', 'ToCo']
+__all__ = ['AFA', 'BAS', 'BASLocalizer', 'CAMClassifier', 'SEAM', 'ToCo']
