@@ -11,6 +11,7 @@ open_clip = pytest.importorskip('open_clip', reason='open_clip is an optional re
 def model_name(tmp_path):
     """A model of open_clip's list that is tiny."""
     import json
+
     from open_clip import factory
     config = dict(embed_dim=8, vision_cfg=dict(image_size=32, patch_size=16, width=16, layers=2, head_width=8),
                   text_cfg=dict(context_length=16, width=16, heads=2, layers=1))
