@@ -33,8 +33,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.001, momentum=0.9, nesterov=True, weight_decay=5e-4),
     paramwise_cfg=dict(
-        bias_lr_mult=2.0,
         custom_keys={
+            '.bias': dict(lr_mult=2.0),  # of BatchNorm too, which bias_lr_mult would leave out
             'classifier': dict(lr_mult=10.0),
             'generator': dict(lr_mult=10.0),
             'classifier.0.bias': dict(lr_mult=20.0),
