@@ -1,6 +1,7 @@
 """How good a folder of pseudo masks is, by every published convention, and what the choice of a threshold costs."""
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,13 @@ from mmseg_weak.evaluation.records import finite
 from mmseg_weak.evaluation.seed_scores import (
     MEANS,
     UNKNOWN,
+    count_seeds,
     cross_table,
     iou_scores,
     pseudo_confusion,
     seed_confusions,
-    seed_histogram,
 )
-from mmseg_weak.evaluation.threshold_choice import AREA_PRIOR, RULES, bin_counts, choose_threshold
+from mmseg_weak.evaluation.threshold_choice import AREA_PRIOR, RULES, choose_threshold, count_bins
 from mmseg_weak.files import write_bytes, write_json, write_text
 from mmseg_weak.visualization.curves import threshold_plot
 
@@ -135,7 +136,8 @@ def eval_pseudo(folder: str | Path, masks: str | Path, out: str | Path | None = 
         without_truth=len(pairs) - len(known),
         not_covered=max(0, sum(1 for _ in Path(masks).rglob('*.png')) - len(known)))
     if ours and index['made'].get('seeds') and (Path(ours) / 'scores').is_dir():
-        _sweep(result, Path(ours), dict(known), index, names, held_out, seed, area_prior, ignore_index, quiet)
+        truths = {os.path.abspath(pseudo): truth for pseudo, truth in known}
+        _sweep(result, Path(ours), truths, index, names, held_out, seed, area_prior, ignore_index, quiet)
     _write(result)
     return result
 
@@ -164,16 +166,17 @@ def _sweep(result: EvalPseudoResult, folder: Path, truths: dict[str, str], index
     totals = {part: torch.zeros(size, dtype=torch.long) for part in ('few', 'others')}
     counts, tags = [], []
     for i, (item, truth) in enumerate(progress(items, 'thresholds', quiet=quiet)):
-        cams = torch.from_numpy(load_scores(folder / 'scores' / f'{item["name"]}.npz', len(names)))[None]
-        present = cams.flatten(2).amax(2) > 0
-        try:
-            totals['few' if i in few else 'others'] += seed_histogram(
-                cams, torch.from_numpy(decode_mask(truth)).long()[None], _GRID, present, ignore_index)
-        except DataError as error:
-            raise DataError(f'scores of {item["name"]} against {truth}: {error}') from error
+        score, winner, shown = _winners(*load_scores(folder / 'scores' / f'{item["name"]}.npz', len(names)))
+        labels = torch.from_numpy(decode_mask(truth)).long()
+        if labels.shape != score.shape or bool(((labels >= len(names)) & (labels != ignore_index)).any()):
+            raise DataError(f'{truth} has {tuple(labels.shape)} pixels and values up to {int(labels.max())}, and the '
+                            f'scores of {item["name"]} have {tuple(score.shape)} and {len(names)} classes; give the '
+                            f'true masks of these images.')
+        totals['few' if i in few else 'others'] += count_seeds(score, winner, labels, _GRID, len(names) - 1,
+                                                               ignore_index)
         if i in looked_at:
-            counts.append(bin_counts(cams, _GRID, present)[0])
-            tags.append(present[0] if item['tags'] is None else
+            counts.append(count_bins(score, winner, _GRID, len(names) - 1))
+            tags.append(shown[None].eq(torch.arange(1, len(names))[:, None]).any(1) if item['tags'] is None else
                         torch.tensor([name in item['tags'] for name in names[1:]]))
 
     def curve(total: Tensor) -> Tensor:
@@ -194,6 +197,15 @@ def _sweep(result: EvalPseudoResult, folder: Path, truths: dict[str, str], index
             result.choices[rule] = choice(choose_threshold(rule, counts, tags, _GRID, area_prior), everything)
     if few:
         result.choices[f'held-out {held_out}'] = choice(_middle_best(curve(totals['few'])), curve(totals['others']))
+
+
+def _winners(classes: np.ndarray, scores: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Score and foreground class (from 0) of each pixel, 0 where there is none; and the classes in the file."""
+    planes, shown = torch.from_numpy(scores), torch.from_numpy(classes)
+    if not len(planes):
+        return torch.zeros(planes.shape[1:]), torch.zeros(planes.shape[1:], dtype=torch.long), shown
+    score, winner = planes.max(0)
+    return score, (shown - 1)[winner], shown
 
 
 def _middle_best(curve: Tensor) -> int:

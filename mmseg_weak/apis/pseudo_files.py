@@ -188,23 +188,26 @@ def save_scores(path: Path, scores: np.ndarray, classes: Sequence[int]) -> None:
     write_bytes(path, stream.getvalue())
 
 
-def load_scores(path: Path, num_classes: int) -> np.ndarray:
-    """The foreground scores of a file of :func:`save_scores`: (num_classes - 1,H,W) float32, 0 for other classes.
+def load_scores(path: Path, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of a file of :func:`save_scores`.
+
+    Returns:
+        classes (P,) int64 among all; scores (P,H,W) float32.
 
     Raises:
         DataError: it is no such file, or it holds NaN or other classes.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
-            classes, scores = content['classes'].astype(int), content['scores'].astype(np.float32)
-        out = np.zeros((num_classes, *scores.shape[1:]), np.float32)
-        out[classes] = scores
-    except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile) as error:
+            classes, scores = content['classes'].astype(np.int64), content['scores'].astype(np.float32)
+        if scores.ndim != 3 or len(classes) != len(scores) or (classes >= num_classes).any():
+            raise ValueError(f'classes {classes.tolist()}, scores of shape {scores.shape}')
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f'{path} is no whole score file of {num_classes} classes ({type(error).__name__}: {error}); '
                         f'delete it and its mask, and run pseudo-label again.') from error
-    if np.isnan(out).any():
+    if np.isnan(scores).any():
         raise DataError(f'{path} holds NaN; look for a diverged network.')
-    return out[1:]
+    return classes, scores
 
 
 def write_index(folder: Path, items: Sequence[dict], classes: Sequence[str], palette: Sequence, made: dict) -> None:

@@ -135,7 +135,9 @@ class _Pictures:
             try:
                 image = decode_image(item['image'])[..., ::-1]
                 mask = decode_mask(str(self.folder / item['mask']))
-                both = overlay(np.ascontiguousarray(image), mask, self.palette, 0.6)
+                image = np.ascontiguousarray(image)
+                faint, strong = (overlay(image, mask, self.palette, share) for share in (0.25, 0.6))
+                both = np.where((mask == 0)[..., None], faint, strong)
             except (DataError, MissingFileError, ValueError) as error:
                 self.drawn[item['name']] = f'<span class="soft">{escape(str(error))}</span>'
                 return self.drawn[item['name']]

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, DataError
 
-__all__ = ['MEANS', 'UNKNOWN', 'cross_table', 'iou_scores', 'power_threshold', 'pseudo_confusion', 'seed_confusions',
-           'seed_histogram', 'seed_labels', 'strongest_class']
+__all__ = ['MEANS', 'UNKNOWN', 'count_seeds', 'cross_table', 'iou_scores', 'power_threshold',
+           'pseudo_confusion', 'seed_confusions', 'seed_histogram', 'seed_labels', 'strongest_class']
 
 MEANS = ('present', 'union', 'all')
 UNKNOWN = ('drop', 'background', 'wrong')
@@ -104,15 +104,27 @@ def seed_histogram(cams: Tensor, labels: Tensor, thresholds: Sequence[float] | T
     """
     labels = labels.long()
     _check(cams, labels, ignore_index)
-    score, winner = strongest_class(cams, present)
+    return count_seeds(*strongest_class(cams, present), labels, thresholds, cams.shape[1], ignore_index)
+
+
+def count_seeds(score: Tensor, winner: Tensor, labels: Tensor, thresholds: Sequence[float] | Tensor, num_tags: int,
+                ignore_index: int = 255) -> Tensor:
+    """:func:`seed_histogram` of winners that are known already, unchecked.
+
+    Args:
+        score, winner: (...) of :func:`strongest_class`, the winner counted among all ``num_tags`` foreground classes.
+        labels: (...) long.
+
+    Returns:
+        (T+1, num_tags, num_tags+1) int64.
+    """
     edges = torch.as_tensor(thresholds, dtype=score.dtype, device=score.device)
     if edges.dim() != 1 or not edges.numel() or bool((edges[1:] < edges[:-1]).any()):
         raise ConfigError(f'thresholds={edges.flatten().tolist()[:5]}... of a seed curve; give an ascending list.')
-    classes = cams.shape[1]
     bins = torch.searchsorted(edges, score.contiguous())  # how many thresholds are below the score
-    cells = bins.mul_(classes).add_(winner).mul_(classes + 1).add_(labels)
+    cells = bins.mul_(num_tags).add_(winner).mul_(num_tags + 1).add_(labels)
     cells = cells[labels != ignore_index]
-    size = (len(edges) + 1, classes, classes + 1)
+    size = (len(edges) + 1, num_tags, num_tags + 1)
     return torch.bincount(cells, minlength=math.prod(size)).view(size)
 
 

@@ -19,8 +19,8 @@ from mmseg_weak.errors import ConfigError, DataError
 
 from .seed_scores import strongest_class
 
-__all__ = ['AREA_PRIOR', 'RULES', 'area_gap', 'bin_counts', 'choose_threshold', 'foreground_share', 'score_entropy',
-           'tag_consistency']
+__all__ = ['AREA_PRIOR', 'RULES', 'area_gap', 'bin_counts', 'choose_threshold', 'count_bins', 'foreground_share',
+           'score_entropy', 'tag_consistency']
 
 RULES = ('consistency', 'area', 'entropy')
 AREA_PRIOR = 0.3  # ours, a round number: the objects of VOC cover a bit more than a quarter of the pixels
@@ -41,11 +41,14 @@ def bin_counts(cams: Tensor, thresholds: Sequence[float] | Tensor, present: Tens
         raise DataError(f'{int(torch.isnan(cams).sum())} of {cams.numel()} scores are NaN; look for a diverged network '
                         f'or a broken score file.')
     score, winner = strongest_class(cams, present)
+    return torch.stack([count_bins(one, label, thresholds, cams.shape[1]) for one, label in zip(score, winner)])
+
+
+def count_bins(score: Tensor, winner: Tensor, thresholds: Sequence[float] | Tensor, num_tags: int) -> Tensor:
+    """:func:`bin_counts` of one image whose winners are known: (H,W), (H,W) -> (T+1,num_tags)."""
     edges = torch.as_tensor(thresholds, dtype=score.dtype, device=score.device)
-    cells = torch.searchsorted(edges, score.contiguous()) * cams.shape[1] + winner
-    size = (len(edges) + 1) * cams.shape[1]
-    return torch.stack([torch.bincount(one.flatten(), minlength=size) for one in cells]).view(
-        len(cams), len(edges) + 1, cams.shape[1])
+    cells = torch.searchsorted(edges, score.contiguous()) * num_tags + winner
+    return torch.bincount(cells.flatten(), minlength=(len(edges) + 1) * num_tags).view(-1, num_tags)
 
 
 def _above(counts: Tensor) -> Tensor:
