@@ -68,6 +68,8 @@ def last_scores(work_dir: Path) -> dict:
             row = json.loads(line)
             if 'mIoU' in row:
                 scores = {k: row[k] for k in ('mIoU', 'aAcc', 'step') if k in row}
+                if 'seed/mIoU' in row:  # of image-tag methods: at the best background threshold
+                    scores.update(seed_mIoU=row['seed/mIoU'], seed_thr=row['seed/thr'])
     return scores
 
 

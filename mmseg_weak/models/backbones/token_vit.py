@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
+from mmengine.runner import CheckpointLoader
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_weak.errors import ConfigError
+from mmseg_weak.errors import CheckpointError, ConfigError
 
 __all__ = ['ClassTokenViT', 'TokenAttention', 'TokenBlock', 'patch_grid', 'resize_positions']
 
@@ -116,7 +117,7 @@ class ClassTokenViT(BaseModule):
         adapter: config of a module that changes what blocks give (``DOEIAdapter``): called as ``adapter(before, after,
             attention, colours, layer, depth, num_tokens)`` with tokens (B,C+P,D), head-averaged attention (B,C+P,C+P)
             and the image at patch resolution (B,P,3), normalised as the input; returns tokens.
-        init_cfg: mmengine's.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)``, see :meth:`init_weights`.
     """
 
     def __init__(self, num_tokens: int, embed_dim: int = 384, depth: int = 12, num_heads: int = 6,
@@ -144,6 +145,25 @@ class ClassTokenViT(BaseModule):
             self.pos_embed_cls.requires_grad_(False)
             self.pos_embed_pat.requires_grad_(False)
         self.adapter = MODELS.build(adapter) if adapter else None
+
+    def init_weights(self) -> None:
+        """Load ``init_cfg.checkpoint``: a file or address of DeiT's or timm's weights, as they are published.
+
+        Raises:
+            CheckpointError: it does not hold all of this network's blocks.
+        """
+        checkpoint = (self.init_cfg or {}).get('checkpoint')
+        if not checkpoint:
+            return super().init_weights()
+        state = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+        state = state.get('model', state.get('state_dict', state))
+        missing = self.load_state_dict(dict(state), strict=False).missing_keys
+        missing = [key for key in missing if not key.startswith(('adapter.', 'head'))]
+        if missing:
+            raise CheckpointError(f'model.backbone.init_cfg.checkpoint {checkpoint} lacks {len(missing)} weights of this '
+                                  f'ViT (first: {missing[0]}); give weights of {len(self.blocks)} blocks of width '
+                                  f'{self.embed_dim} in timm\'s names.')
+        return None
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Fit a DeiT checkpoint to the number of tokens and patches."""

@@ -24,7 +24,7 @@ class ViewParams:
     """What a view drew, on the CPU, one entry per image.
 
     factors: (B,4) brightness, contrast, saturation factors and the hue shift in turns; order: (B,4) the order of
-    these four; jitter, greyscale, blur: (B,) bool; sigma_px: (B,) blur radius.
+    these four; jitter, greyscale, blur, solarize: (B,) bool; sigma_px: (B,) blur radius.
     """
     factors: Tensor
     order: Tensor
@@ -32,6 +32,7 @@ class ViewParams:
     greyscale: Tensor
     blur: Tensor
     sigma_px: Tensor
+    solarize: Tensor
 
 
 def grey(images: Tensor) -> Tensor:
@@ -92,17 +93,18 @@ class PhotometricView(nn.Module):
         hue: shift uniform in [-v, v] turns.
         jitter_prob, grey_prob, blur_prob: chance of each per image. UniMatch: 0.8, 0.2, 0.5.
         sigma_px: blur width, uniform, pixels of the crop.
+        solarize_prob: chance of turning values from one half on into their complement, last of all. ToCo, view 2: 0.2.
 
     Source: LiheYoung/UniMatch @ 0324f3d, dataset/transform.py and dataset/semi.py (parameters).
     """
 
     def __init__(self, brightness: float = 0.5, contrast: float = 0.5, saturation: float = 0.5, hue: float = 0.25,
                  jitter_prob: float = 0.8, grey_prob: float = 0.2, blur_prob: float = 0.5,
-                 sigma_px: tuple[float, float] = (0.1, 2.0)) -> None:
+                 sigma_px: tuple[float, float] = (0.1, 2.0), solarize_prob: float = 0.0) -> None:
         super().__init__()
         self.ranges = [(max(0.0, 1 - v), 1 + v) for v in (brightness, contrast, saturation)] + [(-hue, hue)]
         self.probs = (jitter_prob, grey_prob, blur_prob)
-        self.sigma_px = tuple(sigma_px)
+        self.sigma_px, self.solarize_prob = tuple(sigma_px), solarize_prob
 
     def draw(self, count: int, generator: torch.Generator | None = None) -> ViewParams:
         """Draw the parameters of ``count`` images, on the CPU (no device synchronisation later)."""
@@ -111,7 +113,11 @@ class PhotometricView(nn.Module):
         factors = torch.stack([uniform(*r) for r in self.ranges], 1)
         order = torch.rand(count, _OPS, generator=generator).argsort(1)
         jitter, greyscale, blur = (torch.rand(count, generator=generator) < p for p in self.probs)
-        return ViewParams(factors, order, jitter, greyscale, blur, uniform(*self.sigma_px))
+        sigma = uniform(*self.sigma_px)
+        solarize = torch.zeros(count, dtype=torch.bool)
+        if self.solarize_prob:  # nothing is drawn otherwise, so that other views stay what they were
+            solarize = torch.rand(count, generator=generator) < self.solarize_prob
+        return ViewParams(factors, order, jitter, greyscale, blur, sigma, solarize)
 
     @torch.no_grad()
     def render(self, images: Tensor, params: ViewParams) -> Tensor:
@@ -142,6 +148,7 @@ class PhotometricView(nn.Module):
                        lambda x, rows, op=op: self._jitter(x, op, params.factors[rows, op].to(x)))
         change(params.greyscale, lambda x, rows: grey(x).expand(-1, 3, -1, -1))
         change(params.blur, lambda x, rows: gaussian_blur(x, params.sigma_px[rows]))
+        change(params.solarize, lambda x, rows: torch.where(x < 0.5, x, 1 - x))
 
     @staticmethod
     def _jitter(images: Tensor, op: int, factor: Tensor) -> Tensor:

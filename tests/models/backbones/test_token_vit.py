@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_weak.errors import ConfigError
+from mmseg_weak.errors import CheckpointError, ConfigError
 from mmseg_weak.models.backbones import ClassTokenViT
 from mmseg_weak.models.backbones.token_vit import TokenAttention
 
@@ -41,3 +41,34 @@ def test_bad_settings():
         TokenAttention(8, 3)
     with pytest.raises(ConfigError, match='An image of 30x32 pixels came to a ViT with patches of 8'):
         ClassTokenViT(3, **SMALL)(torch.zeros(1, 3, 30, 32))
+
+
+def test_published_files_load_and_others_are_refused(tmp_path):
+    torch.manual_seed(0)
+    source = ClassTokenViT(1, final_norm=True, **SMALL)
+    state = {k: v for k, v in source.state_dict().items() if not k.startswith('pos_embed')}
+    state['pos_embed'] = torch.cat([source.pos_embed_cls, source.pos_embed_pat], 1).detach()
+    torch.save(dict(model=state | {'head.weight': torch.zeros(2, 8)}), tmp_path / 'deit.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'deit.pth'))
+    net = ClassTokenViT(1, final_norm=True, init_cfg=init, **SMALL)
+    net.init_weights()
+    assert all(torch.equal(v, source.state_dict()[k]) for k, v in net.state_dict().items())
+    torch.save(dict(model={'blocks.0.norm1.weight': torch.ones(8)}), tmp_path / 'deit.pth')
+    with pytest.raises(CheckpointError, match='deit.pth lacks'):
+        net.init_weights()
+
+
+def test_inner_patches_adapter_and_final_norm():
+    class Shift(torch.nn.Module):
+        """Adds the layer's number to the patches."""
+
+        def forward(self, before, after, attention, colours, layer, depth, count):
+            assert attention.shape[-1] == after.shape[1] and colours.shape == (2, 16, 3) and depth == 2
+            return after + layer
+    net = ClassTokenViT(1, final_norm=True, **SMALL).eval()
+    image = torch.randn(2, 3, 32, 32)
+    patches, tokens, _, kept = net.run(image, keep=(0, -1))
+    torch.testing.assert_close(net.norm(kept[1].flatten(2).transpose(1, 2)), patches.flatten(2).transpose(1, 2))
+    torch.testing.assert_close(tokens[-1].mean(-1), torch.zeros(2, 1), atol=1e-5, rtol=0)
+    net.adapter = Shift()
+    torch.testing.assert_close(net.run(image, keep=(-1,))[3][0], kept[1] + 1)

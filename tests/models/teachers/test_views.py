@@ -68,7 +68,16 @@ def test_contrast_by_hand():
     x = torch.stack([torch.full((2, 2), v) for v in (0.2, 0.2, 0.2)])[None]
     x[0, :, 0, 0] = 0.6
     params = ViewParams(torch.tensor([[1.0, 0.5, 1.0, 0.0]]), torch.arange(4)[None], torch.tensor([True]),
-                        torch.tensor([False]), torch.tensor([False]), torch.tensor([1.0]))
+                        torch.tensor([False]), torch.tensor([False]), torch.tensor([1.0]), torch.tensor([False]))
     out = PhotometricView().render(x, params)
     assert out[0, 0, 0, 0].item() == pytest.approx(0.5 * 0.6 + 0.5 * 0.3, abs=1e-5)
     assert out[0, 0, 1, 1].item() == pytest.approx(0.5 * 0.2 + 0.5 * 0.3, abs=1e-5)
+
+
+def test_solarize_turns_bright_values_and_leaves_other_draws_alone():
+    x = torch.tensor([0.2, 0.5, 0.9]).expand(1, 3, 1, 3).clone()
+    view = PhotometricView(jitter_prob=0, grey_prob=0, blur_prob=0, solarize_prob=1.0)
+    torch.testing.assert_close(view(x)[0, 0, 0], torch.tensor([0.2, 0.5, 0.1]))
+    plain, other = (PhotometricView(solarize_prob=p).draw(8, torch.Generator().manual_seed(0)) for p in (0.0, 0.5))
+    assert torch.equal(plain.factors, other.factors) and torch.equal(plain.sigma_px, other.sigma_px)
+    assert not plain.solarize.any() and other.solarize.any()
