@@ -131,7 +131,8 @@ def list_(method: str | None, commercial_only: bool, as_json: bool) -> None:
 @click.option('--images', help='Folder of images.')
 @click.option('--masks', help='Folder of masks, each named as its image.')
 @click.option('--unlabeled', help='Folder of images without masks.')
-@click.option('--method', default='unimatch', show_default=True, help='See mmseg-weak list; or supervised.')
+@click.option('--tags', help='Tags of the images instead of masks: CSV, JSON, .npy, or "folders".')
+@click.option('--method', help='See mmseg-weak list; or supervised. By default unimatch, with --tags cam.')
 @click.option('--classes', help='Names of the classes in the order of the mask values, with commas.')
 @click.option('--from', 'from_config', help='Your own mmseg config, instead of --images and --masks.')
 @click.option('--weights', help='File with ImageNet weights of the backbone.')
@@ -147,7 +148,9 @@ def new(classes: str | None, **kwargs) -> None:
     with _logs_to_stderr():
         project = new_project(classes=names, **kwargs)
     click.echo('\n'.join(project.messages))
-    click.echo(f'\nWritten: {project.config}\nNext: mmseg-weak train {project.config}')
+    after = '' if kwargs['tags'] is None else (f', then mmseg-weak pseudo-label {project.config} CHECKPOINT --out '
+                                               f'{project.config.parent}/pseudo')
+    click.echo(f'\nWritten: {project.config}\nNext: mmseg-weak train {project.config}{after}')
 
 
 @cli.command('check-data', epilog='Example: mmseg-weak check-data --images horses/images --masks horses/masks. '

@@ -16,6 +16,7 @@ from mmseg_weak.files import write_text
 from .check_data import DataReport, check_data, format_findings
 from .new_config import Plan, from_folders, from_own_config, methods
 from .new_masks import index_masks
+from .new_tags import TAG_METHODS, config_of_tags
 
 __all__ = ['NewProject', 'new_project']
 
@@ -41,22 +42,24 @@ class NewProject:
 
 
 def new_project(dir: str | Path, images: str | None = None, masks: str | None = None, unlabeled: str | None = None,
-                method: str = 'unimatch', classes: Sequence[str] | None = None, from_config: str | Path | None = None,
+                method: str | None = None, classes: Sequence[str] | None = None, from_config: str | Path | None = None,
                 weights: str | Path | None = None, iters: int | None = None, val_ratio: float = 0.2, seed: int = 0,
-                device: str | None = None, overwrite: bool = False) -> NewProject:
+                device: str | None = None, overwrite: bool = False, tags: str | None = None) -> NewProject:
     """Write ``dir/<method>.py`` for a person's own images.
 
     From folders: pairs images and masks by stem, checks every file, turns RGB and 0/255 masks into class indices
     (as copies in ``dir/masks``), holds out a share of the masks for validation, and chooses sizes, network and
     length by what the machine has. Images without a mask join the unlabelled ones. From an own mmseg config
-    (``from_config``): keeps its network, data, schedule and evaluation and adds the unlabelled images.
+    (``from_config``): keeps its network, data, schedule and evaluation and adds the unlabelled images. From ``images``
+    and ``tags``: a classifier whose class maps `mmseg-weak pseudo-label` turns into masks.
 
     Args:
         dir: folder of the project.
         images: folder of images.
         masks: folder of masks.
         unlabeled: folder of unlabelled images.
-        method: name of a semi-supervised method (``mmseg-weak list``), or 'supervised'.
+        method: name of a semi-supervised method (``mmseg-weak list``), or 'supervised'; 'unimatch' by default, with
+            ``tags`` 'cam'.
         classes: names in the order of the mask values.
         from_config: an own mmseg config, instead of ``images`` and ``masks``.
         weights: file with ImageNet weights of the backbone, MobileNetV2 or ResNet-50; from scratch without.
@@ -65,6 +68,7 @@ def new_project(dir: str | Path, images: str | None = None, masks: str | None = 
         seed: of that choice and of the training.
         device: 'cpu' or 'cuda', for which to choose; what the machine has by default.
         overwrite: replace a config that is there.
+        tags: tags of the images, instead of masks: a file (CSV, JSON, .npy), or 'folders'.
 
     Returns:
         The files and what to know about them.
@@ -73,8 +77,11 @@ def new_project(dir: str | Path, images: str | None = None, masks: str | None = 
         ConfigError: unknown method, contradicting arguments, weights that fit no backbone, a config that is there.
         DataError, MissingFileError: of the images and masks, naming the file.
     """
+    method = method or ('unimatch' if tags is None else 'cam')
     known = methods()
-    if method not in known:
+    if method not in known and tags is None and method in TAG_METHODS:
+        raise ConfigError(f'{method} learns from tags; give them (--tags FILE, or --tags folders)')
+    if method not in known and tags is None:
         hint = near(method, known)
         raise ConfigError(f'there is no method {method!r}. {hint} `mmseg-weak list` shows all'.replace('  ', ' '))
     out = Path(dir) / f'{method}.py'
@@ -86,7 +93,13 @@ def new_project(dir: str | Path, images: str | None = None, masks: str | None = 
         raise ConfigError(f'val_ratio is {val_ratio}; give a share between 0 and 1')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     project = NewProject(out, method)
-    if from_config is not None:
+    if tags is not None:
+        if not images or masks or unlabeled or from_config:
+            raise ConfigError('tags go with images alone; give --images DIR and leave masks, unlabelled images and '
+                              'configs out')
+        text, project.messages, project.labeled = config_of_tags(images, tags, method, classes, weights, iters, seed,
+                                                                 device.startswith('cuda'))
+    elif from_config is not None:
         if images or masks:
             raise ConfigError('images and masks come from the config that from_config names; give one or the other')
         text = _from_config(project, from_config, unlabeled, method, iters, seed)
@@ -122,6 +135,9 @@ def _from_folders(project: NewProject, folder: Path, images, masks, unlabeled, c
     pseudo = find_pseudo_folder(masks)
     if pseudo and classes is None:
         classes = read_index(pseudo)['classes']  # a few pseudo masks may lack the last classes
+    if pseudo:
+        project.messages.append(f'The masks are pseudo masks of {pseudo}: those held out are no truth either, so the '
+                                f'validation says how well they are imitated.')
     found = check_data(images, masks, unlabeled, classes=classes)
     said, masks = index_masks(found, masks, folder / 'masks')
     if said:

@@ -14,9 +14,10 @@ from mmseg_weak.visualization import voc_palette
 from .checkpoints import read_checkpoint, state_dict_of
 from .config import config_names, configs_root, load_config
 from .inferencer import forget_pretrained
+from .list_methods import list_methods
 from .pretty import format_config
 
-__all__ = ['Plan', 'from_folders', 'from_own_config', 'methods']
+__all__ = ['Plan', 'check_model', 'from_folders', 'from_own_config', 'methods', 'plain_values']
 
 # Long side to which images are reduced, labelled images a batch, iterations. CPU: some minutes on two cores.
 _CPU = dict(side=256, batch=4, iters=600)
@@ -59,24 +60,28 @@ class Plan:
     gpu: bool
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """Config values as plain dicts and lists, copied."""
     if isinstance(value, dict):
         return {
-            key: _plain(item)
+            key: plain_values(item)
             for key, item in (value.to_dict() if isinstance(value, ConfigDict) else value).items()
         }
-    return type(value)(_plain(item) for item in value) if isinstance(value, (list, tuple)) else copy.deepcopy(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain_values(item) for item in value)
+    return copy.deepcopy(value)
 
 
 def methods() -> dict[str, str]:
     """What ``--method`` takes, to the config it takes the settings from.
 
-    That is every ToyWorld config, which needs no files, under its own name without ``_toyworld``, and under the name
-    of its folder where it is the folder's first.
+    That is every ToyWorld config of a method that learns from masks, under its own name without ``_toyworld``, and
+    under the name of its folder where it is the folder's first.
     """
     found: dict[str, str] = {}
-    toys = sorted(name for name in config_names() if name.endswith('_toyworld'))
+    needs = {model.name: model.supervision for method in list_methods() for model in method.models}
+    toys = sorted(name for name in config_names() if name.endswith('_toyworld')
+                  and 'masks' in needs.get(name.split('/')[-1], ''))
     for name in toys:
         slug, leaf = name.split('/')[0], name.split('/')[-1].removesuffix('_toyworld')
         found[leaf] = name
@@ -110,7 +115,7 @@ def from_folders(plan: Plan) -> tuple[str, list[str]]:
     choice = _GPU if plan.gpu else _CPU
     toy = _template(plan.method)
     backbone, said = _backbone(plan)
-    network = _plain(load_config(configs_root() / _BACKBONES[backbone]).model)
+    network = plain_values(load_config(configs_root() / _BACKBONES[backbone]).model)
     network['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=str(Path(plan.weights).resolve())) \
         if plan.weights else None
     network.pop('data_preprocessor', None)
@@ -135,26 +140,26 @@ def from_folders(plan: Plan) -> tuple[str, list[str]]:
         train_set = dict(type='SemiDataset',
                          labeled=labeled,
                          unlabeled=data('UnlabeledDataset', 'unlabeled', train_steps))
-        sampler = _plain(toy.train_dataloader.sampler)
+        sampler = plain_values(toy.train_dataloader.sampler)
         batch = _batch(sampler, choice['batch'])
     sampler['batch_size'] = batch
     validation = dict(batch_size=1, num_workers=1, sampler=dict(type='DefaultSampler', shuffle=False),
                       dataset=data('FolderSegDataset', 'validation', test_steps, test_mode=True))
-    runtime = {key: _plain(toy[key]) for key in _KEPT if key in toy}
+    runtime = {key: plain_values(toy[key]) for key in _KEPT if key in toy}
     sections = {key: runtime.pop(key) for key in ('custom_imports', 'default_scope')}
     sections.update(
         randomness=dict(seed=plan.seed),
         model=_model(toy, network, dict(size=crop), len(plan.classes)),
         train_dataloader=dict(batch_size=batch, num_workers=2, persistent_workers=True, sampler=sampler,
                               dataset=train_set),
-        val_dataloader=validation, test_dataloader=_plain(validation),
+        val_dataloader=validation, test_dataloader=plain_values(validation),
         val_evaluator=dict(type='WeakIoUMetric', iou_metrics=['mIoU']),
         test_evaluator=dict(type='WeakIoUMetric', iou_metrics=['mIoU']),
         optim_wrapper=_optimizer(toy, bool(plan.weights)),
         param_scheduler=[dict(type='PolyLR', eta_min=0.0, power=0.9, begin=0, end=iters, by_epoch=False)],
-        **_loops(toy, iters), default_hooks=_hooks(toy, iters), custom_hooks=_plain(toy.get('custom_hooks') or []),
-        **runtime)
-    _check(sections['model'], plan.method)
+        **_loops(toy, iters), default_hooks=_hooks(toy, iters),
+        custom_hooks=plain_values(toy.get('custom_hooks') or []), **runtime)
+    check_model(sections['model'], plan.method)
     said.append(f'Images are {"kept at their size" if scale is None else f"reduced to a long side of {scale[0]} px"}, '
                 f'crops are {crop[1]}x{crop[0]}, {iters} iterations, chosen for {"a GPU" if plan.gpu else "one CPU"}.')
     head = (f'{plan.method} on {plan.labeled} labelled and {plan.unlabeled} unlabelled images; written by `mmseg-weak '
@@ -190,9 +195,9 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
     if not length:
         raise ConfigError(f'train_cfg of {config} counts in epochs (max_epochs={own.train_cfg.get("max_epochs")}); a '
                           f'semi-supervised run counts iterations, give their number (--iters N)')
-    network = _plain(own.model)
-    prepare = network.pop('data_preprocessor', None) or _plain(own.get('data_preprocessor') or {})
-    labeled = _plain(own.train_dataloader.dataset)
+    network = plain_values(own.model)
+    prepare = network.pop('data_preprocessor', None) or plain_values(own.get('data_preprocessor') or {})
+    labeled = plain_values(own.train_dataloader.dataset)
     while 'dataset' in labeled and 'pipeline' not in labeled:  # RepeatDataset and the like
         labeled = labeled['dataset']
     if 'pipeline' not in labeled:
@@ -200,7 +205,7 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
                           f'its '
                           f'own; give a config with one dataset')
     crop = _crop(prepare, labeled['pipeline'], config)
-    sampler = _plain(toy.train_dataloader.sampler)
+    sampler = plain_values(toy.train_dataloader.sampler)
     batch = _batch(sampler, own.train_dataloader.get('batch_size', 4))
     sampler['batch_size'] = batch
     steps = _geometry(labeled['pipeline'])
@@ -210,7 +215,7 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
     classes = int(_head(network).get('num_classes', 0))
     settings = dict(size=crop, **{key: prepare[key] for key in ('mean', 'std', 'bgr_to_rgb', 'seg_pad_val', 'test_cfg')
                                   if prepare.get(key) is not None})
-    sections = _plain(own._cfg_dict)
+    sections = plain_values(own._cfg_dict)
     for key in ('lift', 'work_dir', 'launcher', 'data_preprocessor'):
         sections.pop(key, None)
     imports = sections.get('custom_imports') or {}
@@ -222,7 +227,7 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
                     runner_type='WeakRunner', model_wrapper_cfg=dict(type='mmseg.WeakDDP'),
                     randomness=sections.get('randomness') or dict(seed=seed),
                     model=_model(toy, network, settings, classes), train_dataloader=loader,
-                    custom_hooks=[*sections.get('custom_hooks', []), *_plain(toy.get('custom_hooks') or [])])
+                    custom_hooks=[*sections.get('custom_hooks', []), *plain_values(toy.get('custom_hooks') or [])])
     sections['train_cfg'] = dict(type='WeakIterTrainLoop', max_iters=length,
                                  val_interval=min(own.train_cfg.get('val_interval') or length, length)
                                  if own.train_cfg.get('max_iters') else max(1, length // 10))
@@ -257,7 +262,7 @@ def _geometry(steps: list[dict]) -> list[dict]:
     for step in steps:
         name = str(step['type']).rsplit('.', 1)[-1]
         if name in ('Resize', 'RandomResize', 'RandomRescale', 'RandomChoiceResize', 'ResizeShortestEdge'):
-            kept.append(_plain(step))
+            kept.append(plain_values(step))
         elif name == 'RandomCrop':
             kept.append(dict(type='RandomCrop', crop_size=step['crop_size']))
         elif name in ('RandomFlip', 'RandomFlipFields'):
@@ -267,13 +272,13 @@ def _geometry(steps: list[dict]) -> list[dict]:
 
 def _model(toy: Config, network: dict, settings: dict, classes: int) -> dict:
     """The method's model with another network, crop and number of classes."""
-    model = _plain(toy.model)
+    model = plain_values(toy.model)
     prepare = dict(model.get('data_preprocessor') or dict(type='MultiBranchDataPreprocessor')) | settings
     if 'segmentor' not in model:  # supervised only
         return network | dict(data_preprocessor=prepare)
     for key, value in model.items():
         if isinstance(value, dict) and str(value.get('type', '')).endswith('EncoderDecoder'):
-            model[key] = _plain(network)
+            model[key] = plain_values(network)
     _set_classes({key: value for key, value in model.items() if key != 'segmentor'}, classes)
     model['data_preprocessor'] = prepare
     return model
@@ -316,7 +321,7 @@ def _optimizer(toy: Config, pretrained: bool) -> dict:
     """SGD around the method's own wrapper; a pretrained backbone learns at a tenth of the head's rate."""
     wrapper = {
         key: value
-        for key, value in _plain(toy.optim_wrapper).items() if key not in ('optimizer', 'paramwise_cfg')
+        for key, value in plain_values(toy.optim_wrapper).items() if key not in ('optimizer', 'paramwise_cfg')
     }
     rate = 0.01 if pretrained else 0.05
     wrapper['optimizer'] = dict(type='SGD', lr=rate, momentum=0.9, weight_decay=1e-4)
@@ -326,12 +331,12 @@ def _optimizer(toy: Config, pretrained: bool) -> dict:
 
 
 def _loops(toy: Config, iters: int) -> dict:
-    loop = _plain(toy.train_cfg) | dict(max_iters=iters, val_interval=max(1, iters // 4))
+    loop = plain_values(toy.train_cfg) | dict(max_iters=iters, val_interval=max(1, iters // 4))
     return dict(train_cfg=loop, val_cfg=dict(type='ValLoop'), test_cfg=dict(type='TestLoop'))
 
 
 def _hooks(toy: Config, iters: int) -> dict:
-    hooks = _plain(toy.default_hooks)
+    hooks = plain_values(toy.default_hooks)
     if 'checkpoint' in hooks:
         hooks['checkpoint'].update(interval=max(1, iters // 4), max_keep_ckpts=2)
     if 'logger' in hooks:
@@ -339,9 +344,9 @@ def _hooks(toy: Config, iters: int) -> dict:
     return hooks
 
 
-def _check(model: dict, method: str) -> None:
+def check_model(model: dict, method: str) -> None:
     """Build the model once, so that a config that cannot train is never written."""
-    trial = _plain(model)
+    trial = plain_values(model)
     forget_pretrained(trial)
     try:
         MODELS.build(trial)
@@ -362,7 +367,7 @@ def _backbone(plan: Plan) -> tuple[str, list[str]]:
     have = {key.removeprefix('backbone.'): value.shape for key, value in have.items()}
     shares = {}
     for name, base in _BACKBONES.items():
-        settings = _plain(load_config(configs_root() / base).model.backbone)
+        settings = plain_values(load_config(configs_root() / base).model.backbone)
         own = MODELS.build(settings | dict(init_cfg=None)).state_dict()
         own = {key: value.shape for key, value in own.items() if not key.endswith('num_batches_tracked')}
         shares[name] = sum(have.get(key) == shape for key, shape in own.items()) / len(own)

@@ -216,3 +216,30 @@ def test_from_own_config_in_epochs(tmp_path):
     assert Config.fromfile(str(project.config)).train_cfg == dict(type='WeakIterTrainLoop',
                                                                   max_iters=20,
                                                                   val_interval=2)
+
+
+def test_from_tags(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / 'photos').mkdir()
+    for i in range(10):
+        Image.fromarray(rng.integers(0, 256, (40, 60, 3)).astype(np.uint8)).save(tmp_path / f'photos/{i}.jpg')
+    lines = [f'{i}.jpg,{"dog;cat" if i % 2 else "cat"}' for i in range(9)] + ['9.jpg,']
+    (tmp_path / 'tags.csv').write_text('\n'.join(lines))
+    where = dict(images=str(tmp_path / 'photos'), tags=str(tmp_path / 'tags.csv'), device='cpu')
+    project = new_project(tmp_path / 'p', **where)
+    cfg, dataset, model = build(project.config)
+    assert type(model).__name__ == 'CAMClassifier' and model.num_classes == 3 and len(dataset) == 8
+    assert len(DATASETS.build(cfg.train_eval_dataloader.dataset)) == 10 and project.method == 'cam'
+    assert len(DATASETS.build(cfg.val_dataloader.dataset)) == 2 and cfg.val_evaluator.type == 'TagMetric'
+    assert project.messages[0] == ('10 images, 1 of them without any tag. Images with each tag: cat 9, dog 4.')
+    (tmp_path / 'numbers.csv').write_text('\n'.join(f'{i}.jpg,{i % 2 + 1}' for i in range(10)))
+    with pytest.raises(ConfigError, match=r'are numbers up to 2; give the names of all classes'):
+        new_project(tmp_path / 'q', **{**where, 'tags': str(tmp_path / 'numbers.csv')})
+    with pytest.raises(ConfigError, match='unimatch is not written from tags alone; take --method cam'):
+        new_project(tmp_path / 'q', method='unimatch', **where)
+    with pytest.raises(ConfigError, match='cam learns from tags; give them'):
+        new_project(tmp_path / 'q', images=where['images'], masks='m', method='cam')
+    with pytest.raises(ConfigError, match='tags go with images alone'):
+        new_project(tmp_path / 'q', masks='m', **where)
+    with pytest.raises(DataError, match='photos itself; with --tags folders each lies in a folder'):
+        new_project(tmp_path / 'q', **{**where, 'tags': 'folders'})
