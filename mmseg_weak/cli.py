@@ -1,10 +1,12 @@
 """``mmseg-weak``: a thin shell over ``mmseg_weak.apis``; every verb is one function there."""
-import contextlib
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
+
+from mmseg_weak.cli_pseudo import eval_pseudo, pseudo_label
+from mmseg_weak.cli_tools import logs_to_stderr, options_of
 
 __all__ = ['cli', 'main']
 
@@ -62,25 +64,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(2 if mendable else 1)
 
 
-@contextlib.contextmanager
-def _logs_to_stderr() -> Iterator[None]:
-    """mmengine logs to stdout; there only results belong."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-def _options(values: Sequence[str]) -> dict:
-    """``key=value`` pairs, as mmseg's ``--cfg-options`` reads them."""
-    from mmengine.config import DictAction
-    parsed = {}
-    for pair in values:
-        key, equals, value = pair.partition('=')
-        if not equals or not key:
-            raise click.UsageError(f'{pair!r} is no key=value; give for example train_cfg.max_iters=100')
-        parsed[key] = DictAction._parse_iterable(value)
-    return parsed
-
-
 @click.group(cls=_Verbs, epilog='Start with: mmseg-weak demo', context_settings=dict(help_option_names=['-h', '--help'],
                                                                                    max_content_width=100))
 @click.option('--debug', is_flag=True, help='Show the traceback of an error; goes with every verb.')
@@ -103,7 +86,7 @@ def _version(ctx: click.Context) -> None:
 def demo(**kwargs) -> None:
     """Masks alone against UniMatch on ToyWorld; some minutes, nothing is downloaded."""
     from mmseg_weak.apis.demo import demo as run
-    with _logs_to_stderr():
+    with logs_to_stderr():
         result = run(**kwargs)
     click.echo(result.text())
     click.echo(f'\nWritten: {result.out}/summary.json, {result.out}/pictures.png, {result.out}/report.html\n'
@@ -118,7 +101,7 @@ def demo(**kwargs) -> None:
 def list_(method: str | None, commercial_only: bool, as_json: bool) -> None:
     """The methods: what they learn from, paper, configs, licences. With METHOD, all its configs."""
     from mmseg_weak.apis.list_methods import format_methods, list_methods, methods_json
-    with _logs_to_stderr():
+    with logs_to_stderr():
         methods = list_methods(method, commercial_only)
     click.echo(methods_json(methods) if as_json else format_methods(methods, details=method is not None))
     if not as_json and methods:
@@ -145,7 +128,7 @@ def new(classes: str | None, **kwargs) -> None:
     """Look at your folders, say what is there and what is wrong, and write a config that trains as it is."""
     from mmseg_weak.apis.new import new_project
     names = [name.strip() for name in classes.split(',')] if classes else None
-    with _logs_to_stderr():
+    with logs_to_stderr():
         project = new_project(classes=names, **kwargs)
     click.echo('\n'.join(project.messages))
     after = '' if kwargs['tags'] is None else (f', then mmseg-weak pseudo-label {project.config} CHECKPOINT --out '
@@ -172,7 +155,7 @@ def check_data(classes: str | None, **kwargs) -> None:
     from mmseg_weak.apis.check_data import check_data as run
     from mmseg_weak.apis.check_data import format_findings
     names = [name.strip() for name in classes.split(',')] if classes else None
-    with _logs_to_stderr():
+    with logs_to_stderr():
         found = run(classes=names, **kwargs)
     click.echo(format_findings(found, names))
     if not found.ok:
@@ -195,7 +178,7 @@ def check_data(classes: str | None, **kwargs) -> None:
 def split(denominators: str, counts: str, **kwargs) -> None:
     """Make labelled and unlabelled lists: seeded, class-aware, nested (the 1/16 lies in the 1/8)."""
     from mmseg_weak.apis.split import make_split
-    with _logs_to_stderr():
+    with logs_to_stderr():
         result = make_split(denominators=_numbers(denominators, '--denominators'), counts=_numbers(counts, '--counts'),
                             progress=sys.stderr.isatty(), **kwargs)
     click.echo(result.text())
@@ -221,8 +204,8 @@ def _numbers(text: str, option: str) -> list[int]:
 def train(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
     """Train CONFIG, a file or a name."""
     from mmseg_weak.apis.train import train as run
-    with _logs_to_stderr():
-        runner = run(config, cfg_options=_options([*cfg_options, *overrides]), **kwargs)
+    with logs_to_stderr():
+        runner = run(config, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
     folder = runner.work_dir
     click.echo(f'Written: {folder}\nNext: mmseg-weak report {folder}')
 
@@ -241,8 +224,8 @@ def train(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
 def test(config: str, checkpoint: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
     """Evaluate CHECKPOINT on the test images of CONFIG."""
     from mmseg_weak.apis.train import test as run
-    with _logs_to_stderr():
-        metrics = run(config, checkpoint, cfg_options=_options([*cfg_options, *overrides]), **kwargs)
+    with logs_to_stderr():
+        metrics = run(config, checkpoint, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
     for name, value in metrics.items():
         click.echo(f'{name} {value}')
     click.echo(f'Next: mmseg-weak predict IMAGES --out DIR --config {config} --checkpoint {checkpoint}')
@@ -263,7 +246,7 @@ def test(config: str, checkpoint: str, overrides: tuple, cfg_options: tuple, **k
 def predict(**kwargs) -> None:
     """Label IMAGES: files, folders or globs."""
     from mmseg_weak.apis.predict import predict as run
-    with _logs_to_stderr():
+    with logs_to_stderr():
         result = run(**kwargs)
     for _, sentence in result.broken:
         click.echo(f'Skipped: {sentence}')
@@ -294,7 +277,7 @@ def predict(**kwargs) -> None:
 def refine(**kwargs) -> None:
     """Improve MASKS of IMAGES by the images' colours: class indices in, palette PNGs of the same names out."""
     from mmseg_weak.apis.refine import refine as run
-    with _logs_to_stderr():
+    with logs_to_stderr():
         result = run(**kwargs)
     for _, sentence in result.broken:
         click.echo(f'Skipped: {sentence}')
@@ -304,84 +287,8 @@ def refine(**kwargs) -> None:
                f'Next: mmseg-weak new DIR --images {kwargs["images"]} --masks {result.out}')
 
 
-@cli.command('pseudo-label', epilog='Example: mmseg-weak pseudo-label cam_toyworld work_dirs/cam_toyworld/'
-                                    'iter_2000.pth --out pseudo --thr consistency --refine par')
-@click.argument('config')
-@click.argument('checkpoint')
-@click.argument('overrides', nargs=-1)
-@click.option('--out', required=True, help='Folder of the data set.')
-@click.option('--images', help='Folder of images, instead of the training images of CONFIG.')
-@click.option('--tags', help='Tags of --images: CSV, JSON, .npy, or "folders". Predicted without.')
-@click.option('--loader', help='Loader of CONFIG that names the images; train_eval by default.')
-@click.option('--thr', help='Background score of class maps: a number, or a rule that needs no mask: consistency, '
-                            'area, entropy. The config\'s own by default.')
-@click.option('--conf-thr', type=float, default=0.0, show_default=True, help='Below it a pixel is unknown, 255.')
-@click.option('--refine', default='', help='crf, par, pamr; several with commas, in their order.')
-@click.option('--scores', is_flag=True, help='Write score files too: what eval-pseudo sweeps thresholds over.')
-@click.option('--pictures', type=click.IntRange(1), default=12, show_default=True,
-              help='In each part of the contact sheet.')
-@click.option('--area-prior', type=float, default=0.3, show_default=True,
-              help='Share of an image that objects cover, for --thr area.')
-@click.option('--shards', type=click.IntRange(1), default=1, show_default=True, help='Processes to start.')
-@click.option('--shard', help='i/N: only this part; run all N with one --out.')
-@click.option('--device', help='As torch names it; the GPUs there are, in turn.')
-@click.option('--overwrite', is_flag=True, help='Make masks again, but never those corrected by hand.')
-@click.option('--cfg-options', multiple=True, help='key=value that overrides the config; several may follow.')
-def pseudo_label(thr: str | None, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
-    """Write the masks that CHECKPOINT gives the training images of CONFIG, as a data set to look at and train on."""
-    from mmseg_weak.apis.pseudo_label import pseudo_label as run
-    try:
-        value = None if thr is None else float(thr)
-    except ValueError:
-        value = thr
-    with _logs_to_stderr():
-        result = run(thr=value, cfg_options=_options([*cfg_options, *overrides]), **kwargs)
-    for _, sentence in result.broken:
-        click.echo(f'Skipped: {sentence}')
-    click.echo(f'{result.written} images labelled, {result.skipped} were there already, {len(result.broken)} cannot be '
-               f'labelled, {result.empty} show none of their tags.')
-    if isinstance(value, str):
-        click.echo(f'Threshold by {value}: {result.thr:g}')
-    if result.corrected:
-        click.echo(f'{len(result.corrected)} masks were corrected by hand and left as they are: '
-                   f'{", ".join(result.corrected[:10])}{", ..." if len(result.corrected) > 10 else ""}')
-    if not result.complete:
-        click.echo(f'{result.missing} images have no mask yet; the index comes with the last of them: run the other '
-                   f'shards, or this command without --shard.')
-        return
-    click.echo(f'Written: {result.out}/masks, index.csv, index.html, dataset.py\n'
-               f'Next: open {result.out}/index.html; then mmseg-weak eval-pseudo {result.out} --masks MASKS, or train: '
-               f'mmseg-weak new DIR --method supervised --images IMAGES --masks {result.out}/masks')
-
-
-@cli.command('eval-pseudo', epilog='Example: mmseg-weak eval-pseudo pseudo --masks voc/SegmentationClassAug. ToyWorld: '
-                                   'mmseg-weak test cam_toyworld CHECKPOINT --loader train_eval')
-@click.argument('folder')
-@click.option('--masks', required=True, help='Folder of true masks, named as the images.')
-@click.option('--out', help='Where to write; FOLDER/eval by default.')
-@click.option('--classes', help='Names of the classes in the order of the mask values, with commas.')
-@click.option('--unknown', type=click.Choice(['background', 'drop', 'wrong']), default='background', show_default=True,
-              help='How 255 in a pseudo mask counts.')
-@click.option('--mean', type=click.Choice(['union', 'present', 'all']), default='union', show_default=True,
-              help='Over classes in truth or prediction, in truth, or all.')
-@click.option('--held-out', type=click.IntRange(0), default=10, show_default=True,
-              help='Images with masks for one of the choices of a threshold.')
-@click.option('--seed', type=int, default=0, show_default=True, help='Of that draw.')
-@click.option('--area-prior', type=float, default=0.3, show_default=True, help='For the choice by area.')
-def eval_pseudo(classes: str | None, **kwargs) -> None:
-    """Compare pseudo masks with true ones: nine conventions, classes, and what the choice of a threshold costs."""
-    from mmseg_weak.apis.eval_pseudo import eval_pseudo as run
-    names = [name.strip() for name in classes.split(',')] if classes else None
-    with _logs_to_stderr():
-        result = run(classes=names, **kwargs)
-    click.echo(result.text())
-    if result.without_truth or result.not_covered:
-        click.echo(f'{result.without_truth} pseudo masks have no true mask, {result.not_covered} true masks no pseudo '
-                   f'mask; neither counts.')
-    files = 'summary.json, classes.csv' + (', curve.png, curve.svg' if result.curve else '')
-    click.echo(f'\nWritten: {result.out}/: {files}\nNext: '
-               + ('mmseg-weak pseudo-label ... --thr with the threshold you choose' if result.curve else
-                  'mmseg-weak pseudo-label ... --scores gives the threshold curve'))
+cli.add_command(pseudo_label)
+cli.add_command(eval_pseudo)
 
 
 @cli.command(epilog='Example: mmseg-weak fetch unimatch_toyworld')
@@ -391,7 +298,7 @@ def eval_pseudo(classes: str | None, **kwargs) -> None:
 def fetch(name: str, **kwargs) -> None:
     """Download the published checkpoint of the config NAME and check its hash; clip:MODEL:TAG brings CLIP weights."""
     from mmseg_weak.apis.fetch import fetch as run
-    with _logs_to_stderr():
+    with logs_to_stderr():
         path = run(name, **kwargs)
     click.echo(f'Written: {path}')
     if not name.startswith('clip:'):
@@ -408,7 +315,7 @@ def fetch(name: str, **kwargs) -> None:
 def export_student(**kwargs) -> None:
     """Write a plain mmseg config and checkpoint that run without this plugin."""
     from mmseg_weak.apis.export import export_student as run
-    with _logs_to_stderr():
+    with logs_to_stderr():
         files = run(**kwargs)
     click.echo(f'Written: {files[0]}, {files[1]}\nNext: python tools/test.py {files[0]} {files[1]} in mmsegmentation')
 
@@ -421,7 +328,7 @@ def export_student(**kwargs) -> None:
 def report(**kwargs) -> None:
     """One HTML page about a run: curves, classes, pictures, and whether the unlabelled images helped."""
     from mmseg_weak.apis.report import report as run
-    with _logs_to_stderr():
+    with logs_to_stderr():
         path = run(**kwargs)
     click.echo(f'Written: {path}\nNext: open it in a browser')
 

@@ -17,6 +17,7 @@ from mmseg_weak.apis.new import new_project
 from mmseg_weak.apis.pseudo_files import Records, load_scores, names_of, save_scores
 from mmseg_weak.apis.pseudo_label import pseudo_label
 from mmseg_weak.apis.pseudo_worker import mask_of_scores
+from mmseg_weak.apis.train import test as run_test
 from mmseg_weak.datasets import FolderSegDataset, PseudoLabelDataset
 from mmseg_weak.errors import ConfigError, DataError, MissingFileError
 from mmseg_weak.models.segmentors import TagSegmentor
@@ -350,6 +351,22 @@ def test_evaluation_of_any_folder(project):
         eval_pseudo(root / 'none', root / 'truth')
     with pytest.raises(ConfigError, match="mean is 'x'; choose one of present, union, all"):
         eval_pseudo(other, root / 'truth', mean='x')
+
+
+def test_seeds_of_the_training_images(project, tmp_path):
+    config, checkpoint, root = project
+    text = config.read_text() + """
+train_eval_dataloader.update(num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
+train_eval_evaluator = [dict(type='SeedMetric'), dict(type='PseudoMaskMetric')]
+test_cfg = dict(type='TestLoop')
+val_dataloader = dict(dataset=dict())
+"""
+    config.write_text(text)
+    found = run_test(config, checkpoint, work_dir=tmp_path / 'w', loader='train_eval')
+    assert found['seed/mIoU'] == found['pseudo/mIoU'] == found['seed/pred_mIoU'] == 100
+    assert json.loads((tmp_path / 'w/eval/seed_test.json').read_text())['metrics']['mIoU'] == 100
+    with pytest.raises(ConfigError, match='--loader is val, but .* has loaders with an evaluator for train_eval only'):
+        run_test(config, checkpoint, work_dir=tmp_path / 'w', loader='val')
 
 
 def test_broken_score_files(tmp_path):
