@@ -359,7 +359,6 @@ def test_seeds_of_the_training_images(project, tmp_path):
 train_eval_dataloader.update(num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
 train_eval_evaluator = [dict(type='SeedMetric'), dict(type='PseudoMaskMetric')]
 test_cfg = dict(type='TestLoop')
-val_dataloader = dict(dataset=dict())
 """
     config.write_text(text)
     found = run_test(config, checkpoint, work_dir=tmp_path / 'w', loader='train_eval')
