@@ -1,4 +1,4 @@
-# AFA's and ToCo's schedule on VOC: AdamW, warm-up of 1500 iterations, heads ten times the backbone's rate (their cards).
+# AFA's and ToCo's schedule on VOC: AdamW, warm-up of 1500 iterations, heads ten times the backbone's rate.
 max_iters = 20000
 heads = dict(lr_mult=10.0)
 optim_wrapper = dict(

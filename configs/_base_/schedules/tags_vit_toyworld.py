@@ -1,4 +1,4 @@
-# Ours: the tiny ViT is trained already, so its rate is lower than a network's from scratch; heads learn ten times as fast.
+# Ours: the tiny ViT is trained already, so its rate is lower than from scratch; heads learn ten times as fast.
 max_iters = 1000
 heads = dict(lr_mult=10.0)
 optim_wrapper = dict(

@@ -2,7 +2,11 @@
 from .afa import AFA
 from .bas import BAS, BASLocalizer
 from .cam import CAMClassifier
+from .doei import DOEIAdapter
+from .irn import AffinityNet, IRNet
 from .seam import SEAM
 from .toco import ToCo
+from .usage import USAGE
 
-__all__ = ['AFA', 'BAS', 'BASLocalizer', 'CAMClassifier', 'SEAM', 'ToCo']
+__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'IRNet', 'SEAM', 'ToCo',
+           'USAGE']

@@ -160,9 +160,9 @@ class ClassTokenViT(BaseModule):
         missing = self.load_state_dict(dict(state), strict=False).missing_keys
         missing = [key for key in missing if not key.startswith(('adapter.', 'head'))]
         if missing:
-            raise CheckpointError(f'model.backbone.init_cfg.checkpoint {checkpoint} lacks {len(missing)} weights of this '
-                                  f'ViT (first: {missing[0]}); give weights of {len(self.blocks)} blocks of width '
-                                  f'{self.embed_dim} in timm\'s names.')
+            raise CheckpointError(f'model.backbone.init_cfg.checkpoint {checkpoint} lacks {len(missing)} weights of '
+                                  f'this ViT (first: {missing[0]}); give weights of {len(self.blocks)} blocks of '
+                                  f"width {self.embed_dim} in timm's names.")
         return None
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:

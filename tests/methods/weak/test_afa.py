@@ -9,8 +9,8 @@ from mmseg_weak.methods.weak.afa import AFA, walked_labels
 from mmseg_weak.models.backbones import AttentionMiT
 from mmseg_weak.models.refine import PAR, AttentionWalk
 
-BACKBONE = dict(type='AttentionMiT', embed_dims=8, num_layers=[1, 1, 1, 2], num_heads=[1, 1, 1, 2], sr_ratios=[8, 4, 2, 1],
-                drop_path_rate=0.0)
+BACKBONE = dict(type='AttentionMiT', embed_dims=8, num_layers=[1, 1, 1, 2], num_heads=[1, 1, 1, 2],
+                sr_ratios=[8, 4, 2, 1], drop_path_rate=0.0)
 HEAD = dict(type='SegformerHead', in_channels=[8, 8, 8, 16], in_index=[0, 1, 2, 3], channels=8, dropout_ratio=0.0,
             norm_cfg=dict(type='BN'), align_corners=False, loss_decode=dict(type='CrossEntropyLoss'))
 
