@@ -4,14 +4,15 @@ from .names import BACKGROUND_NAMES, ClassNames, parse_classes, read_names
 from .openclip import CLIP_MEAN, CLIP_STD, OpenCLIP
 from .positions import POSITION_RULES, resize_position_table
 from .postprocess import class_probs, drop_small_classes, label_map
+from .resnet import DenseResNet
 from .templates import TEMPLATES, resolve_templates
 from .text import TextEncoder, average_templates, load_embeddings, max_over_names
 from .vision import DenseOutput, DenseViT, visual_from_state
 from .weights import fetch_clip, find_weights
 from .windows import slide, window_boxes
 
-__all__ = ['ATTENTION', 'BACKGROUND_NAMES', 'CLIP_MEAN', 'CLIP_STD', 'ClassNames', 'DenseOutput', 'DenseViT', 'Heads',
-           'Mix', 'OpenCLIP', 'POSITION_RULES', 'Score', 'TEMPLATES', 'TextEncoder', 'average_templates',
-           'build_attention', 'class_probs', 'drop_small_classes', 'fetch_clip', 'find_weights', 'label_map',
-           'load_embeddings', 'max_over_names', 'parse_classes', 'read_names', 'register_attention',
+__all__ = ['ATTENTION', 'BACKGROUND_NAMES', 'CLIP_MEAN', 'CLIP_STD', 'ClassNames', 'DenseOutput', 'DenseResNet',
+           'DenseViT', 'Heads', 'Mix', 'OpenCLIP', 'POSITION_RULES', 'Score', 'TEMPLATES', 'TextEncoder',
+           'average_templates', 'build_attention', 'class_probs', 'drop_small_classes', 'fetch_clip', 'find_weights',
+           'label_map', 'load_embeddings', 'max_over_names', 'parse_classes', 'read_names', 'register_attention',
            'resize_position_table', 'resolve_templates', 'slide', 'visual_from_state', 'window_boxes']

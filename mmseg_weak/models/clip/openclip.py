@@ -10,6 +10,7 @@ from torch import Tensor
 from mmseg_weak.errors import ConfigError
 
 from .names import ClassNames
+from .resnet import DenseResNet
 from .text import TextEncoder
 from .vision import DenseOutput, DenseViT
 from .weights import create_model, get_tokenizer
@@ -33,6 +34,7 @@ class OpenCLIP(BaseModule):
         activation: see :func:`.weights.create_model`.
         precision: 'fp32', 'fp16' or 'bf16', of the weights. Features come out in float32.
         attention, attention_cfg, residual, ffn, last, stream, positions: of the dense path, see :class:`.DenseViT`.
+            A ResNet has the value path only (:class:`.resnet.DenseResNet`).
         templates: see :func:`.templates.resolve_templates`.
         cache_dir: folder in which text embeddings are kept; None keeps none; 'default' is the user's cache folder.
         frozen: no gradient reaches the weights. Gradients of the images' side still flow where a method wants them.
@@ -50,7 +52,13 @@ class OpenCLIP(BaseModule):
         if precision not in _PRECISIONS:
             raise ConfigError(f'precision={precision!r} of OpenCLIP; use {", ".join(_PRECISIONS)}.')
         model = create_model(name, pretrained, activation)
-        self.vision = DenseViT(model.visual, attention, attention_cfg, residual, ffn, last, stream, positions)
+        if type(model.visual).__name__ == 'ModifiedResNet':
+            if attention not in ('vanilla', 'value'):
+                raise ConfigError(f'attention={attention!r} needs a ViT; {name} is a ResNet, whose patches MaskCLIP '
+                                  "alone can read: attention='value'.")
+            self.vision = DenseResNet(model.visual, 'size')
+        else:
+            self.vision = DenseViT(model.visual, attention, attention_cfg, residual, ffn, last, stream, positions)
         self.text = TextEncoder(model, get_tokenizer(name), name, templates, cache_dir)
         self.to(_PRECISIONS[precision])
         self.register_buffer('logit_scale', model.logit_scale.detach().clone().reshape(()))  # float32 in any precision
