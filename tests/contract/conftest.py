@@ -87,7 +87,7 @@ def small_batch():
             elif isinstance(model, Localizer):
                 label = torch.randint(classes - 1, (), generator=generator)
                 sample.set_data(dict(gt_image_label=torch.eye(classes - 1, dtype=torch.uint8)[label]))
-            elif i < labelled:
+            if i < labelled and (not tagged or model.learns_from_masks) and not isinstance(model, Localizer):
                 sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
             inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
             samples.append(sample)

@@ -23,7 +23,7 @@ def conv_gn_relu(in_channels: int, out_channels: int, groups: int) -> nn.Sequent
 class MeanShift(nn.Module):
     """Subtract the training set's mean displacement, outside of training only.
 
-    Measured after training (:meth:`measure`) and kept in the checkpoint.
+    Measured after training (:meth:`measure`, as published) or along it (:meth:`follow`), and kept in the checkpoint.
     """
 
     def __init__(self, num_features: int = 2) -> None:
@@ -34,6 +34,11 @@ class MeanShift(nn.Module):
     def measure(self, displacements: Sequence[Tensor]) -> None:
         """Set the mean from (B,2,h,w) displacements of training crops (top-left 512 x 512), raw."""
         self.running_mean.copy_(torch.stack([d.mean((0, 2, 3)) for d in displacements]).mean(0))
+
+    @torch.no_grad()
+    def follow(self, displacement: Tensor, momentum: float = 0.01) -> None:
+        """Move the mean towards that of (B,2,h,w) displacements of a training step, raw."""
+        self.running_mean.lerp_(displacement.float().mean((0, 2, 3)), momentum)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,2,h,w)."""
@@ -49,19 +54,26 @@ def _match(x: Tensor, like: Tensor, scale: int = 1) -> Tensor:
 
 @MODELS.register_module()
 class IRNetHeads(nn.Module):
-    """Edge logits and displacement at stride 4 from the five stages of a ResNet of stride 16.
+    """Edge logits and displacement at the second stage's stride, from five stages of a backbone.
 
-    Stages: stem with max-pool (stride 4), layer1 (4), layer2 (8), layer3 (16), layer4 (16). The backbone is frozen and
-    its features are detached, as published.
+    ResNet of stride 16: stem with max-pool (stride 4), layer1 (4), layer2 (8), layer3 (16), layer4 (16). The backbone
+    is frozen and its features are detached, as published.
 
     Args:
         in_channels: of the stages. ResNet-50: 64, 256, 512, 1024, 2048.
+        strides: of the stages; from the second on never smaller than the one before, and multiples of it.
     """
 
-    def __init__(self, in_channels: Sequence[int] = (64, 256, 512, 1024, 2048)) -> None:
+    def __init__(self, in_channels: Sequence[int] = (64, 256, 512, 1024, 2048),
+                 strides: Sequence[int] = (4, 4, 8, 16, 16)) -> None:
         super().__init__()
-        if len(in_channels) != 5:
-            raise ConfigError(f'IRNetHeads has in_channels={list(in_channels)}; give those of five stages.')
+        if len(in_channels) != 5 or len(strides) != 5:
+            raise ConfigError(f'IRNetHeads has in_channels={list(in_channels)}, strides={list(strides)}; give those of '
+                              'five stages.')
+        if strides[0] != strides[1] or any(b % a for a, b in zip(strides[1:], strides[2:])):
+            raise ConfigError(f'IRNetHeads has strides={list(strides)}; the first two are equal, and each later one is '
+                              'a multiple of the one before.')
+        self.strides = tuple(strides)
         self.edge = nn.ModuleList(conv_gn_relu(c, 32, 4) for c in in_channels)
         self.edge_out = nn.Conv2d(5 * 32, 1, 1)
         widths = (64, 128, 256, 256, 256)
@@ -72,11 +84,13 @@ class IRNetHeads(nn.Module):
         self.mean_shift = MeanShift(2)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Five feature maps -> edge logits (B,1,h,w), displacement (B,2,h,w) as (y, x) in pixels at stride 4."""
+        """Five feature maps -> edge logits (B,1,h,w), displacement (B,2,h,w) as (y, x) in pixels of the map."""
         features = [x.detach() for x in features]
         edges = [conv(x) for conv, x in zip(self.edge, features)]
-        edges = [_match(x, edges[1], scale) for x, scale in zip(edges, (1, 1, 2, 4, 4))]
+        edges = [_match(x, edges[1], stride // self.strides[1]) for x, stride in zip(edges, self.strides)]
         d1, d2, d3, d4, d5 = (conv(x) for conv, x in zip(self.displace, features))
-        high = self.displace_high(torch.cat([d3, _match(d4, d3, 2), _match(d5, d3, 2)], 1))
-        displacement = self.displace_out(torch.cat([d1, d2, _match(high, d2, 2)], 1))
+        middle = self.strides[2]
+        high = torch.cat([d3, *(_match(d, d3, s // middle) for d, s in zip((d4, d5), self.strides[3:]))], 1)
+        high = _match(self.displace_high(high), d2, middle // self.strides[1])
+        displacement = self.displace_out(torch.cat([d1, d2, high], 1))
         return self.edge_out(torch.cat(edges, 1)), self.mean_shift(displacement)

@@ -90,6 +90,7 @@ class TagSegmentor(BaseSegmentor):
     """
 
     has_decoder = False
+    learns_from_masks = False  # whether training data must carry masks: the seeds of another method, as files
 
     def __init__(self, num_classes: int, seed: dict | None = None, refiner: dict | None = None,
                  data_preprocessor: dict | None = None, test_cfg: dict | None = None,
@@ -173,6 +174,10 @@ class TagSegmentor(BaseSegmentor):
                                rule['rounding'], rule['multiple'], present)
         return normalize_cam(maps, rule['normalize'], rule['eps'], present)
 
+    def seed_planes(self, images: Tensor, present: Tensor | None = None) -> Tensor:
+        """:meth:`seed_scores` behind the background of ``seed.background``, (B,K+1,H,W)."""
+        return with_background(self.seed_scores(images, present), self.seed['background'], self.seed['thr'])
+
     def present(self, images: Tensor, samples: list) -> Tensor:
         """(B,K) bool: the images' tags, and predicted tags for those that have none."""
         known = [sample.get('gt_image_label', None) is not None for sample in samples]
@@ -225,7 +230,7 @@ class TagSegmentor(BaseSegmentor):
                 logits = logits.masked_fill(F.pad(~present, (1, 0))[:, :, None, None], -torch.inf)
             scores = logits.softmax(1)
         else:
-            scores = with_background(self.seed_scores(images, present), self.seed['background'], self.seed['thr'])
+            scores = self.seed_planes(images, present)
         if refine and self.refiner is not None:
             known = None if present is None else F.pad(present, (1, 0), value=True)
             scores = self.refiner(scores, self.raw_images(images), known)

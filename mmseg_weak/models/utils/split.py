@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmseg_weak.errors import ConfigError, near
 
-__all__ = ['find_modules', 'frozen_call', 'run_until']
+__all__ = ['find_modules', 'frozen_call', 'module_outputs', 'run_until']
 
 
 class _Reached(Exception):
@@ -68,3 +68,23 @@ def frozen_call(network: nn.Module, *inputs: Tensor) -> Tensor:
     state = {name: value.detach() for name, value in network.named_parameters()}
     state.update((name, value.clone()) for name, value in network.named_buffers())
     return torch.func.functional_call(network, state, inputs)
+
+
+def module_outputs(network: nn.Module, modules: Sequence[nn.Module], images: Tensor) -> list[Tensor]:
+    """What modules of a network give on images, whether or not the network hands it out.
+
+    Raises:
+        ConfigError: the network does not use one of them.
+    """
+    seen: dict[nn.Module, Tensor] = {}
+    handles = [module.register_forward_hook(lambda m, _args, out: seen.__setitem__(m, out)) for module in modules]
+    try:
+        network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    unused = [type(module).__name__ for module in modules if module not in seen]
+    if unused:
+        raise ConfigError(f'{type(network).__name__} did not come to {unused[0]}, whose output is needed; name modules '
+                          'that its forward pass calls, and set out_indices so that it gets there.')
+    return [seen[module] for module in modules]
