@@ -34,17 +34,24 @@ def max_over_names(scores: Tensor, owner: Iterable[int], dim: int = 1) -> Tensor
         scores: names along ``dim``.
         owner: class of each name, in order: 0, 0, 1, 2, 2, ...
         dim: of the names.
+
+    Raises:
+        DataError: the classes are not in order.
     """
-    owner = torch.as_tensor(list(owner), device=scores.device)
-    count = int(owner[-1]) + 1 if len(owner) else 0
-    if count == len(owner):
+    owner = list(owner)
+    if any(b - a not in (0, 1) for a, b in zip([-1, *owner], owner)):
+        raise DataError(f'The classes of the names are {owner[:8]}...; names are listed class after class: 0, 0, 1, 2.')
+    counts = torch.bincount(torch.tensor(owner, dtype=torch.long))
+    if len(counts) == len(owner):
         return scores
-    shape = list(scores.shape)
-    shape[dim] = count
-    view = [1] * scores.dim()
-    view[dim] = -1
-    index = owner.view(view).expand_as(scores)
-    return scores.new_full(shape, -torch.inf).scatter_reduce(dim, index, scores, 'amax', include_self=False)
+    first = counts.cumsum(0) - counts
+    out = scores.index_select(dim, first.to(scores.device))
+    for j in range(1, int(counts.max())):  # the j-th name of all classes that have so many
+        classes = (counts > j).nonzero().flatten()
+        names, classes = (first[classes] + j).to(scores.device), classes.to(scores.device)
+        better = torch.maximum(out.index_select(dim, classes), scores.index_select(dim, names))
+        out.index_copy_(dim, classes, better)
+    return out
 
 
 def cut_texts(tokenizer, texts: Iterable[str], length: int) -> Iterator[tuple[str, int, str]]:

@@ -125,6 +125,11 @@ def test_max_over_names(owner):
         assert torch.equal(out[:, c], scores[:, [i for i, o in enumerate(owner) if o == c]].amax(1))
 
 
+def test_classes_out_of_order_are_refused():
+    with pytest.raises(DataError, match='names are listed class after class'):
+        max_over_names(torch.zeros(1, 3), (0, 2, 1))
+
+
 def test_embeddings_from_a_file(tmp_path):
     rows = np.random.default_rng(0).normal(size=(5, 8))
     np.save(tmp_path / 'e.npy', rows)
