@@ -126,7 +126,7 @@ def test_benchmarks(make_folders):
 
 @pytest.mark.parametrize('name', ['voc12', 'coco14', 'coco_mini', 'toyworld'])
 def test_data_configs(name):
-    config = Config.fromfile(str(CONFIGS / f'{name}_tags.py'))
+    config = Config.fromfile(str(CONFIGS / f'{name}_tags.py'), lazy_import=False)
     train = config.train_dataloader
     assert train.sampler.batch_size == train.batch_size
     given = train.dataset.dataset
@@ -140,7 +140,7 @@ def test_data_configs(name):
 
 def test_coco_mini(real_data, monkeypatch):
     monkeypatch.setenv('MMSEG_WEAK_DATA', str(real_data))
-    config = Config.fromfile(str(CONFIGS / 'coco_mini_tags.py'))
+    config = Config.fromfile(str(CONFIGS / 'coco_mini_tags.py'), lazy_import=False)
     train, shown = (DATASETS.build(d) for d in (config.train_dataloader.dataset, config.train_eval_dataloader.dataset))
     assert len(train) == len(shown) == 316
     tags = np.array([train.get_data_info(i)['gt_image_label'] for i in range(316)])
