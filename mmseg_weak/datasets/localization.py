@@ -76,7 +76,8 @@ class LocalizationDataset(BaseSegDataset):
 
     Args:
         records: images, as :class:`LocRecord` or dicts of its fields; a subclass reads them.
-        classes: class names without the background, which is put before them.
+        classes: class names without the background, which is put before them, or how many there are; None: as many as
+            the labels of this split show.
         subset: part of the images, see :func:`.pairs.take_subset`.
         pipeline: steps.
         **kwargs: of mmseg's ``BaseSegDataset``.
@@ -85,14 +86,14 @@ class LocalizationDataset(BaseSegDataset):
         DataError: there is no image, or a label that is no class.
     """
 
-    def __init__(self, records: Sequence[LocRecord | dict] = (), classes: Sequence[str] | None = None,
+    def __init__(self, records: Sequence[LocRecord | dict] = (), classes: Sequence[str] | int | None = None,
                  subset: dict | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
                  **kwargs: Any) -> None:
         records = [r if isinstance(r, LocRecord) else LocRecord(**r) for r in records]
         if not records:
             raise DataError(f'{type(self).__name__} found no image; check its folders and its split.')
-        count = max(r.label for r in records) + 1
-        names = tuple(classes) if classes is not None else tuple(f'class {i}' for i in range(count))
+        count = max(r.label for r in records) + 1 if classes is None else classes
+        names = tuple(f'class {i}' for i in range(count)) if isinstance(count, int) else tuple(count)
         wrong = next((r for r in records if not 0 <= r.label < len(names)), None)
         if wrong is not None:
             raise DataError(f'{wrong.image} has the class {wrong.label}, but there are {len(names)} (0 to '
@@ -124,7 +125,7 @@ class LocalizationDataset(BaseSegDataset):
 class _Reader(LocalizationDataset):
     """A dataset that reads its records from files."""
 
-    def __init__(self, classes: Sequence[str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, classes: Sequence[str] | int | None = None, **kwargs: Any) -> None:
         names, records = self.read()
         super().__init__(records, classes if classes is not None else names, **kwargs)
 
@@ -264,7 +265,7 @@ class WSOLListDataset(_Reader):
         images: folder to which the ids are relative.
         masks: folder to which masks are relative; ``images`` by default.
         proxy: read image_ids_proxy.txt, the small list for tuning.
-        **kwargs: of :class:`LocalizationDataset`; give ``classes``, which the lists do not name.
+        **kwargs: of :class:`LocalizationDataset`; give ``classes``, since the lists do not name them.
 
     Raises:
         MissingFileError, DataError: a list that is missing or of another form.

@@ -136,7 +136,7 @@ def test_lists_with_boxes_and_with_masks(tmp_path, scenes):
         lines += [f'{name},{stem}_a.png,{stem}_ignore.png', f'{name},{stem}_b.png,']
     write(masks / 'localization.txt', lines)
     files = dict(type='WSOLListDataset', images=str(tmp_path / 'images'), pipeline=PIPELINE, test_mode=True,
-                 classes=[f'thing {c}' for c in range(7)])
+                 classes=7)
     with_boxes = DATASETS.build(dict(metadata=str(boxes), **files))
     with_masks = DATASETS.build(dict(metadata=str(masks), masks=str(tmp_path / 'masks'), **files))
     for a, b, (_, label, truth, mask) in zip(with_boxes, with_masks, scenes):
@@ -145,6 +145,7 @@ def test_lists_with_boxes_and_with_masks(tmp_path, scenes):
         want = np.where(mask, label + 1, 0)
         want[:8][~mask[:8]] = 255
         assert np.array_equal(got, want) and 'gt_boxes' not in b['data_samples']
+    assert with_masks.metainfo['classes'] == ('background', *(f'class {c}' for c in range(7)))
     write(boxes / 'image_ids_proxy.txt', ids[:1])
     assert len(DATASETS.build(dict(metadata=str(boxes), proxy=True, **files))) == 1
     write(boxes / 'localization.txt', [f'{ids[0]},1,2'])
