@@ -4,9 +4,10 @@ from .bas import BAS, BASLocalizer
 from .cam import CAMClassifier
 from .doei import DOEIAdapter
 from .irn import AffinityNet, IRNet
+from .mctformer import MCTformer
 from .seam import SEAM
 from .toco import ToCo
 from .usage import USAGE
 
-__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'IRNet', 'SEAM', 'ToCo',
-           'USAGE']
+__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'IRNet', 'MCTformer',
+           'SEAM', 'ToCo', 'USAGE']

@@ -75,13 +75,19 @@ class TokenBlock(nn.Module):
         return x + self.drop_path(self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))), measure
 
 
-def resize_positions(positions: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bicubic resize of a square grid of position embeddings: (1,P,D) -> (1,h w,D)."""
+def resize_positions(positions: Tensor, size: tuple[int, int], offset: float = 0.0) -> Tensor:
+    """Bicubic resize of a square grid of position embeddings: (1,P,D) -> (1,h w,D).
+
+    Args:
+        offset: 0.1 samples with the factors (size + 0.1) / side, as DINO does against rounding errors (MCTformer V1,
+            V2); 0 with size / side.
+    """
     side = round(positions.shape[1] ** 0.5)
     if (side, side) == tuple(size):
         return positions
     grid = positions.transpose(1, 2).reshape(1, -1, side, side)
-    return F.interpolate(grid, size, mode='bicubic', align_corners=False).flatten(2).transpose(1, 2)
+    factors = dict(scale_factor=tuple((n + offset) / side for n in size)) if offset else dict(size=tuple(size))
+    return F.interpolate(grid, mode='bicubic', align_corners=False, **factors).flatten(2).transpose(1, 2)
 
 
 def patch_grid(image: Tensor, patch_size: int) -> tuple[int, int]:
@@ -114,6 +120,7 @@ class ClassTokenViT(BaseModule):
         layer_norm_eps: DeiT: 1e-6.
         final_norm: norm of the last block's output (ToCo; MCTformer has none).
         train_positions: whether position embeddings learn (ToCo: no).
+        position_offset: see :func:`resize_positions`.
         adapter: config of a module that changes what blocks give (``DOEIAdapter``): called as ``adapter(before, after,
             attention, colours, layer, depth, num_tokens)`` with tokens (B,C+P,D), head-averaged attention (B,C+P,C+P)
             and the image at patch resolution (B,P,3), normalised as the input; returns tokens.
@@ -123,9 +130,9 @@ class ClassTokenViT(BaseModule):
     def __init__(self, num_tokens: int, embed_dim: int = 384, depth: int = 12, num_heads: int = 6,
                  mlp_ratio: float = 4, img_size: int = 224, patch_size: int = 16, drop_path_rate: float = 0.1,
                  layer_norm_eps: float = 1e-6, final_norm: bool = False, train_positions: bool = True,
-                 adapter: dict | None = None, init_cfg: dict | None = None) -> None:
+                 position_offset: float = 0.0, adapter: dict | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        self.patch_size, self.embed_dim = patch_size, embed_dim
+        self.patch_size, self.embed_dim, self.position_offset = patch_size, embed_dim, position_offset
         self.patch_embed = nn.Module()
         self.patch_embed.proj = nn.Conv2d(3, embed_dim, patch_size, patch_size)
         self.cls_token = nn.Parameter(torch.zeros(1, num_tokens, embed_dim))
@@ -194,7 +201,8 @@ class ClassTokenViT(BaseModule):
             keep: Sequence[int] = ()) -> tuple[Tensor, Tensor, list, list[Tensor]]:
         """As :meth:`forward`, and the patches (B,D,h,w) of the blocks ``keep`` (0 first, -1 last), not normed."""
         size = patch_grid(image, self.patch_size)
-        patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2) + resize_positions(self.pos_embed_pat, size)
+        patches = self.patch_embed.proj(image).flatten(2).transpose(1, 2)
+        patches = patches + resize_positions(self.pos_embed_pat, size, self.position_offset)
         count, depth = self.cls_token.shape[1], len(self.blocks)
         x = torch.cat([(self.cls_token + self.pos_embed_cls).expand(len(image), -1, -1), patches], 1)
         colours = None

@@ -4,7 +4,7 @@ import torch
 
 from mmseg_weak.errors import CheckpointError, ConfigError
 from mmseg_weak.models.backbones import ClassTokenViT
-from mmseg_weak.models.backbones.token_vit import TokenAttention
+from mmseg_weak.models.backbones.token_vit import TokenAttention, resize_positions
 
 SMALL = dict(embed_dim=8, depth=2, num_heads=2, mlp_ratio=2, img_size=32, patch_size=8)
 
@@ -72,3 +72,10 @@ def test_inner_patches_adapter_and_final_norm():
     torch.testing.assert_close(tokens[-1].mean(-1), torch.zeros(2, 1), atol=1e-5, rtol=0)
     net.adapter = Shift()
     torch.testing.assert_close(net.run(image, keep=(-1,))[3][0], kept[1] + 1)
+
+
+def test_offset_of_the_positions_keeps_the_size_and_moves_the_samples():
+    grid = torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(0))
+    plain, moved = resize_positions(grid, (6, 7)), resize_positions(grid, (6, 7), 0.1)
+    assert plain.shape == moved.shape == (1, 42, 8) and not torch.allclose(plain, moved, atol=1e-3)
+    assert torch.equal(resize_positions(grid, (4, 4), 0.1), grid)

@@ -1,0 +1,3 @@
+# MCTformer V1 on ToyWorld, class tokens alone, else as +.
+_base_ = './mctformer-plus_toyworld.py'
+model = dict(version='v1')

@@ -1,0 +1,3 @@
+# MCTformer V2 on ToyWorld, else as +.
+_base_ = './mctformer-plus_toyworld.py'
+model = dict(version='v2')
