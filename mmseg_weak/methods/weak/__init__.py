@@ -3,11 +3,13 @@ from .afa import AFA
 from .bas import BAS, BASLocalizer
 from .cam import CAMClassifier
 from .doei import DOEIAdapter
+from .esol import ESOLClassifier
 from .irn import AffinityNet, IRNet
 from .mctformer import MCTformer
+from .ppl import PatchLearningClassifier
 from .seam import SEAM
 from .toco import ToCo
 from .usage import USAGE
 
-__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'IRNet', 'MCTformer',
-           'SEAM', 'ToCo', 'USAGE']
+__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'ESOLClassifier', 'IRNet',
+           'MCTformer', 'PatchLearningClassifier', 'SEAM', 'ToCo', 'USAGE']

@@ -1,0 +1,3 @@
+# PPL, all splits at once (the paper's explicit form), an interpretation (card `ppl`), on ToyWorld.
+_base_ = './ppl_toyworld.py'
+model = dict(mode='explicit')
