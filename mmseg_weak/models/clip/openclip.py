@@ -79,7 +79,7 @@ class OpenCLIP(BaseModule):
     def forward(self, images: Tensor, **kwargs) -> DenseOutput:
         """Dense and global features of normalised images (B,3,H,W), float32; arguments as of :class:`.DenseViT`."""
         out = self.vision(images, **kwargs)
-        return out._replace(dense=out.dense.float(), whole=out.whole.float())
+        return out._replace(dense=out.dense.float(), whole=None if out.whole is None else out.whole.float())
 
     def encode_image(self, images: Tensor) -> Tensor:
         """(B,d) unit vectors of whole images of any size."""
@@ -87,7 +87,7 @@ class OpenCLIP(BaseModule):
 
     def encode_dense(self, images: Tensor, **kwargs) -> Tensor:
         """(B,d,h,w) unit vectors of patches."""
-        return F.normalize(self(images, **kwargs).dense, dim=1)
+        return F.normalize(self(images, whole=False, **kwargs).dense, dim=1)
 
     def encode_names(self, classes: ClassNames | Iterable[str]) -> Tensor:
         """(n,d) unit vectors, one a name (not a class: see :class:`.names.ClassNames`), float32."""

@@ -61,7 +61,7 @@ class DenseResNet(nn.Module):
         return pool.c_proj(mixed.transpose(1, 2).flatten(2))[:, 0]
 
     def forward(self, images: Tensor, layers: tuple[int, ...] = (), attention: tuple[int, ...] = (),
-                external: Tensor | None = None) -> DenseOutput:
+                external: Tensor | None = None, whole: bool = True) -> DenseOutput:
         """Dense and global features; a ResNet has neither token layers nor attention maps to give.
 
         Raises:
@@ -71,4 +71,4 @@ class DenseResNet(nn.Module):
             raise ConfigError('A CLIP ResNet has no tokens, attention or values to mix; take a ViT for this.')
         x, pool = self.stages(images), self.visual.attnpool
         dense = pool.c_proj(pool.v_proj(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
-        return DenseOutput(dense, self.pool(x), {}, {})
+        return DenseOutput(dense, self.pool(x) if whole else None, {}, {})

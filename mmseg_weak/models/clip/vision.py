@@ -17,7 +17,7 @@ __all__ = ['DenseOutput', 'DenseViT', 'visual_from_state']
 class DenseOutput(NamedTuple):
     """What a forward of :class:`DenseViT` gives."""
     dense: Tensor  # (B,d,h,w) patch features in the joint space, not normalised
-    whole: Tensor  # (B,d) the image's feature, of the ordinary class token
+    whole: Tensor | None  # (B,d) the image's feature, of the ordinary class token; None where it was not wanted
     layers: dict[int, Tensor]  # block -> (B,1+hw,D) its output, for the blocks that were asked for
     attention: dict[int, Tensor]  # block -> (B,heads,N,N) ordinary attention, for the blocks that were asked for
 
@@ -151,7 +151,7 @@ class DenseViT(nn.Module):
         return self.visual.ln_post(x) @ self.visual.proj
 
     def forward(self, images: Tensor, layers: tuple[int, ...] = (), attention: tuple[int, ...] = (),
-                external: Tensor | None = None) -> DenseOutput:
+                external: Tensor | None = None, whole: bool = True) -> DenseOutput:
         """Run all blocks.
 
         Args:
@@ -159,27 +159,36 @@ class DenseViT(nn.Module):
             layers: blocks (from 0; negative from the end) whose ordinary outputs are wanted.
             attention: blocks whose ordinary attention weights are wanted.
             external: (B,C,h',w') for the variants that need it.
+            whole: give the image's feature; without it the ordinary last block is saved.
         """
         grid = self.grid(images)
-        return self.run(self.embed(images), grid, layers, attention, external)
+        return self.run(self.embed(images), grid, layers, attention, external, whole)
 
     def run(self, x: Tensor, grid: tuple[int, int], layers: tuple[int, ...] = (), attention: tuple[int, ...] = (),
-            external: Tensor | None = None) -> DenseOutput:
+            external: Tensor | None = None, whole: bool = True) -> DenseOutput:
         """:meth:`forward` from embedded tokens (B,1+hw,D) on."""
-        tokens, mix, x, kept, seen = self.tokens(x, grid, layers, attention, external)
+        tokens, mix, x, kept, seen = self.tokens(x, grid, layers, attention, external, whole)
         tokens = self.project(tokens[:, 1:] if mix.class_token else tokens)
         dense = tokens.transpose(1, 2).unflatten(2, mix.grid or grid)
-        return DenseOutput(dense, self.project(x[:, 0]), kept, seen)
+        return DenseOutput(dense, self.project(x[:, 0]) if whole else None, kept, seen)
 
     def tokens(self, x: Tensor, grid: tuple[int, int], layers: tuple[int, ...] = (), attention: tuple[int, ...] = (),
-               external: Tensor | None = None) -> tuple[Tensor, Mix, Tensor, dict, dict]:
-        """Changed tokens (B,N',D) before the last norm, how they were mixed, and the ordinary tokens (B,N,D)."""
+               external: Tensor | None = None, whole: bool = True) -> tuple[Tensor, Mix, Tensor, dict, dict]:
+        """Changed tokens (B,N',D) before the last norm, how they were mixed, and the ordinary tokens (B,N,D).
+
+        Without ``whole`` the ordinary tokens may lack the last block.
+        """
         wanted, shown = ({i % self.depth for i in group} for group in (layers, attention))
         kept, seen, changed, mix = {}, {}, None, Mix(None)
+        plain = self.attention_name == 'vanilla' and self.ffn and self.stream == 'replace'
+        first = self.depth if plain else self.depth - self.last
         for layer, block in enumerate(self.blocks):
             before = x
-            x, heads = ordinary_block(block, x, grid)
-            if layer >= self.depth - self.last:
+            if whole or layer < self.depth - 1 or plain or layer in wanted | shown:
+                x, heads = ordinary_block(block, x, grid)
+            else:
+                heads = block_heads(block, x, grid)
+            if layer >= first:
                 heads = heads._replace(external=external)
                 if self.stream == 'parallel':
                     mix = self.attend(heads)
@@ -195,7 +204,7 @@ class DenseViT(nn.Module):
                 kept[layer] = x
             if layer in shown:
                 seen[layer] = Score(heads.q, heads.k).weights()
-        return changed, mix, x, kept, seen
+        return x if plain else changed, mix, x, kept, seen
 
 
 def visual_from_state(state: dict[str, Tensor], num_heads: int, quick_gelu: bool) -> nn.Module:

@@ -111,6 +111,15 @@ def test_proxy_of_equal_features_is_a_mean(visual):
     assert torch.allclose(weights, torch.full((1, 1, 6, 6), 1 / 6))
 
 
+@pytest.mark.parametrize('kwargs', [dict(), dict(attention='sclip'), dict(attention='gem', last=2, stream='parallel'),
+                                    dict(attention='clearclip', residual=False, ffn=False, last=2)])
+def test_the_last_ordinary_block_can_be_saved(visual, kwargs):
+    tower, images = dense(visual(), **kwargs), torch.randn(2, 3, 32, 32)
+    full, part = tower(images), tower(images, whole=False)
+    assert part.whole is None and torch.equal(full.dense, part.dense)
+    assert torch.equal(tower(images, layers=(2, ), whole=False).layers[2], tower(images, layers=(2, )).layers[2])
+
+
 def test_parallel_stream_leaves_the_image_feature(visual):
     tower, images = visual(), torch.randn(2, 3, 32, 32)
     plain, beside = dense(tower)(images), dense(tower, attention='gem', last=2, stream='parallel')(images)
