@@ -2,8 +2,9 @@
 from .entropy_self_training import EntropySelfTraining
 from .localizer import Localizer
 from .semi import SemiSegmentor
+from .student import StudentSegmentor
 from .tag import TagSegmentor, image_boxes, stack_tags
 from .weak_to_strong import Branches, WeakToStrongSegmentor
 
-__all__ = ['Branches', 'EntropySelfTraining', 'Localizer', 'SemiSegmentor', 'TagSegmentor',
-           'WeakToStrongSegmentor', 'image_boxes', 'stack_tags']
+__all__ = ['Branches', 'EntropySelfTraining', 'Localizer', 'SemiSegmentor', 'StudentSegmentor',
+           'TagSegmentor', 'WeakToStrongSegmentor', 'image_boxes', 'stack_tags']
