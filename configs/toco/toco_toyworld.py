@@ -3,6 +3,8 @@ _base_ = [
     '../_base_/models/cam_vit_toyworld.py', '../_base_/datasets/toyworld_tags.py',
     '../_base_/schedules/tags_vit_toyworld.py', '../_base_/default_runtime.py'
 ]
+batch = 4  # half the baseline's, for time
+train_dataloader = dict(batch_size=batch, sampler=dict(batch_size=batch))
 view = dict(type='PhotometricView', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
 model = dict(
     _delete_=True,

@@ -39,12 +39,19 @@ class TokenAttention(nn.Module):
         weights = logits.softmax(-1)
         return weights, weights.mean(1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,N,D) -> (B,N,D) and the measure of :meth:`weigh`."""
+    def forward(self, x: Tensor, measure: bool = True) -> tuple[Tensor, Tensor | None]:
+        """(B,N,D) -> (B,N,D) and the measure of :meth:`weigh`.
+
+        Args:
+            measure: without it, attention that is a plain softmax is computed in one fused step, and None is returned.
+        """
         b, n, d = x.shape
         q, k, v = self.qkv(x).view(b, n, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        weights, measure = self.weigh(q @ k.transpose(2, 3) * q.shape[-1] ** -0.5)
-        return self.proj((weights @ v).transpose(1, 2).reshape(b, n, d)), measure
+        if not measure and type(self).weigh is TokenAttention.weigh:
+            mixed = F.scaled_dot_product_attention(q, k, v)
+            return self.proj(mixed.transpose(1, 2).reshape(b, n, d)), None
+        weights, seen = self.weigh(q @ k.transpose(2, 3) * q.shape[-1] ** -0.5)
+        return self.proj((weights @ v).transpose(1, 2).reshape(b, n, d)), seen
 
 
 class TokenBlock(nn.Module):
@@ -68,11 +75,11 @@ class TokenBlock(nn.Module):
         self.mlp.fc1, self.mlp.fc2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,N,D) -> (B,N,D) and the attention's measure."""
-        out, measure = self.attn(self.norm1(x))
+    def forward(self, x: Tensor, measure: bool = True) -> tuple[Tensor, Tensor | None]:
+        """(B,N,D) -> (B,N,D) and the attention's measure, see :class:`TokenAttention`."""
+        out, seen = self.attn(self.norm1(x), measure)
         x = x + self.drop_path(out)
-        return x + self.drop_path(self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))), measure
+        return x + self.drop_path(self.mlp.fc2(F.gelu(self.mlp.fc1(self.norm2(x))))), seen
 
 
 def resize_positions(positions: Tensor, size: tuple[int, int], offset: float = 0.0) -> Tensor:
@@ -208,11 +215,11 @@ class ClassTokenViT(BaseModule):
         colours = None
         if self.adapter is not None:
             colours = F.adaptive_avg_pool2d(image, size).flatten(2).transpose(1, 2)
-        chosen = {index % depth for index in keep}
+        chosen, measure = {index % depth for index in keep}, observe is not None or self.adapter is not None
         tokens, seen, kept = [], [], {}
         for layer, block in enumerate(self.blocks):
             before = x
-            x, attention = block(x)
+            x, attention = block(x, measure)
             if self.adapter is not None:
                 x = self.adapter(before, x, attention, colours, layer, depth, count)
             if layer in chosen:

@@ -79,3 +79,11 @@ def test_offset_of_the_positions_keeps_the_size_and_moves_the_samples():
     plain, moved = resize_positions(grid, (6, 7)), resize_positions(grid, (6, 7), 0.1)
     assert plain.shape == moved.shape == (1, 42, 8) and not torch.allclose(plain, moved, atol=1e-3)
     assert torch.equal(resize_positions(grid, (4, 4), 0.1), grid)
+
+
+def test_unobserved_attention_gives_the_same():
+    net = ClassTokenViT(3, **SMALL).eval()
+    image = torch.randn(2, 3, 32, 32)
+    plain, observed = net(image), net(image, observe=lambda a: a)
+    torch.testing.assert_close(plain[0], observed[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(plain[1], observed[1], rtol=1e-4, atol=1e-6)
