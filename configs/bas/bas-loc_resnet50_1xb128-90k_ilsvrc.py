@@ -1,10 +1,8 @@
 # BAS for localisation, ILSVRC 2012, ResNet-50 (extended paper, ILSVRC table): 9 epochs of 1281167 images, rate x 0.1
 # every 3. Numbers are the repository's (WSOL/utils/hyperparameters.py).
 # Folder as released: $MMSEG_WEAK_DATA/ILSVRC or data/ILSVRC, with Data/CLS-LOC and Annotations/CLS-LOC.
-import os
-
 _base_ = ['./bas-loc_resnet50_1xb32-22.5k_cub200.py']
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'ILSVRC')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/ILSVRC'
 num_classes = 1001
 batch = 128
 train_dataloader = dict(

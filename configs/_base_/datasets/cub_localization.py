@@ -1,8 +1,6 @@
 # CUB-200-2011 with one class an image: 5994 for training, 5794 for testing, resized to 256x256, crops of 224.
 # Folder as released, with images.txt, bounding_boxes.txt, images/: $MMSEG_WEAK_DATA/CUB_200_2011 or data/CUB_200_2011.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'CUB_200_2011')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/CUB_200_2011'
 num_classes = 201
 crop_size = (224, 224)
 train_pipeline = [
