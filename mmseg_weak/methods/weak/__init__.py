@@ -7,9 +7,10 @@ from .esol import ESOLClassifier
 from .irn import AffinityNet, IRNet
 from .mctformer import MCTformer
 from .ppl import PatchLearningClassifier
+from .sat import SAT, SATLocalizer
 from .seam import SEAM
 from .toco import ToCo
 from .usage import USAGE
 
 __all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'ESOLClassifier', 'IRNet',
-           'MCTformer', 'PatchLearningClassifier', 'SEAM', 'ToCo', 'USAGE']
+           'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo', 'USAGE']
