@@ -50,7 +50,7 @@ class DenseViT(nn.Module):
       the residual off and several blocks, each is computed from the ordinary stream and the results are added up
       (ClearCLIP's ``last_n_layers``).
     - ``stream='parallel'``: the ordinary stream goes on beside; a second one starts with it and takes only the changed
-      attention of each block, no FFN (GEM, CLIP Surgery, ExCEL).
+      attention of each block, no FFN (GEM, CLIP Surgery, ExCEL); ``residual`` and ``ffn`` do not matter.
 
     The image's own feature always comes from the ordinary stream.
 
@@ -90,7 +90,7 @@ class DenseViT(nn.Module):
                               'alone, with residual=False and ffn=False.')
         self.attention_name, self.attend = attention, build_attention(attention, attention_cfg)
         self.residual, self.ffn, self.last, self.stream, self.positions = residual, ffn, last, stream, positions
-        resize_position_table(self.visual.positional_embedding[:2], (1, 1), positions)
+        resize_position_table(self.visual.positional_embedding[:2], (1, 1), positions)  # refuses an unknown rule now
 
     @property
     def blocks(self) -> nn.ModuleList:
