@@ -1,11 +1,12 @@
 """ToyWorld drawn once into memory-mapped arrays, and crops of it with their captions."""
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
-from mmseg_weak.datasets.toyworld.layout import BACKGROUNDS, CLASSES, SHAPES, TEXTURES, draw_layout
+from mmseg_weak.datasets.toyworld.layout import BACKGROUNDS, CLASSES, KINDS, SHAPES, TEXTURES, draw_layout
 from mmseg_weak.datasets.toyworld.scene import Scene, draw_scene
 from mmseg_weak.datasets.toyworld.senses import captions
 
@@ -30,13 +31,18 @@ class Drawn(NamedTuple):
 
 
 def _single(split: int, index: int) -> tuple[Scene, int]:
-    """A scene that holds nothing but one large thing of a kind of :data:`SINGLES`."""
-    layout = draw_layout(SIZE, WORLD, 10 + split, index)
+    """A scene that holds nothing but one large thing of a kind of :data:`SINGLES`, coloured as ToyWorld colours it."""
     random = np.random.default_rng((WORLD, split, index))
     kind = int(random.integers(len(SINGLES)))
     shape, texture = SINGLES[kind]
+    label = next((label for label, look in KINDS.items() if look == (shape, texture)), 0)
+    for attempt in itertools.count():  # clutter is in every scene, an object of a class in two of five
+        layout = draw_layout(SIZE, WORLD, 10 + split, index, attempt)
+        model = next((thing for thing in layout.things if thing.label == label), None)
+        if model is not None:
+            break
     x, y, radius = random.uniform((0.3, 0.3, 0.15), (0.7, 0.7, 0.28)).tolist()
-    thing = layout.things[-1]._replace(label=1, shape=shape, texture=texture, x=x * SIZE, y=y * SIZE,
+    thing = model._replace(label=1, shape=shape, texture=texture, x=x * SIZE, y=y * SIZE,
                                        radius=radius * SIZE)
     return Scene(layout._replace(things=(thing, ))), kind
 

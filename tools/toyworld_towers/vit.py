@@ -24,7 +24,7 @@ from .common import augment, average_precision, half, positions
 from .scenes import SINGLES, SIZE, Drawn, cut, draw_all, take
 
 # Share of training until which: side and number of the close crops of single objects that it sees alone.
-EASY = ((0.3, 32, 128), (0.5, 48, 64), (0.65, 64, 40))
+EASY = ((0.3, 32, 128), (0.6, 48, 64), (0.7, 64, 40))
 
 __all__ = ['ARCH', 'MEAN', 'STD', 'ViTStage', 'build_vit']
 
