@@ -1,11 +1,9 @@
 # AffinityNet as published (card `irn`, train_aff.py): VOC12 train_aug, 8 epochs of 10582 images, crop 448, on the seeds
 # of a ResNet-38 CAM; README.md has the commands. SEAM trains it with the same recipe on its own maps: take
 # model.cam from configs/seam/ for that.
-import os
-
 _base_ = ['../_base_/datasets/voc12_tags.py', '../_base_/default_runtime.py']
 crop_size = (448, 448)
-weights = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'ilsvrc-cls_rna-a1_cls1000_ep-0001.params')
+weights = '{{$MMSEG_WEAK_DATA:data}}/weights/ilsvrc-cls_rna-a1_cls1000_ep-0001.params'
 seeds = 'work_dirs/seam_resnet38d_1xb8-10.6k_voc12aug/seeds'
 model = dict(
     type='AffinityNet',

@@ -11,5 +11,6 @@ model = dict(
     cam=_base_.model['cam'],
     cam_checkpoint='work_dirs/cam_toyworld/iter_1000.pth',
     seeds=dict(background='constant', strict=0.4, loose=0.2),  # ours, as for IRNet
+    walk=dict(exp_times=4),  # ours, as for IRNet
     seed=dict(background='constant', thr=0.3),  # ours: one score, as plain CAM has
     data_preprocessor=_base_.model['data_preprocessor'])

@@ -1,9 +1,7 @@
 # SEAM as published (card `seam`, train_SEAM.py): VOC12 train_aug, 8 epochs of 10582 images, crop 448.
-import os
-
 _base_ = ['../_base_/datasets/voc12_tags.py', '../_base_/default_runtime.py']
 crop_size = (448, 448)
-weights = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'ilsvrc-cls_rna-a1_cls1000_ep-0001.params')
+weights = '{{$MMSEG_WEAK_DATA:data}}/weights/ilsvrc-cls_rna-a1_cls1000_ep-0001.params'
 model = dict(
     type='SEAM',
     num_classes=_base_.num_classes,

@@ -2,11 +2,9 @@
 # The masks are the original ones, 0 = unknown; for the shifted masks of UniMatch V2 set
 # reduce_zero_label=False in all three. Without published lists, `mmseg-weak split` makes nested ones of the
 # same sizes.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'ADEChallengeData2016')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/ADEChallengeData2016'
 # The lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
-splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'ade20k')
+splits = '{{$MMSEG_WEAK_SPLITS:data/splits}}/ade20k'
 partition = '1_128'
 num_classes = 150
 crop_size = (512, 512)
@@ -28,13 +26,13 @@ test_pipeline = [
 files = dict(data_root=data_root, classes=classes, reduce_zero_label=True)
 labeled = dict(
     type='FolderSegDataset',
-    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    list_file=f'{splits}/{partition}/labeled.txt',
     pipeline=train_pipeline,
     **files,
 )
 unlabeled = dict(
     type='UnlabeledDataset',
-    list_file=os.path.join(splits, partition, 'unlabeled.txt'),
+    list_file=f'{splits}/{partition}/unlabeled.txt',
     pipeline=train_pipeline,
     **files)
 batch = 8
@@ -51,7 +49,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='FolderSegDataset',
-        list_file=os.path.join(splits, 'val.txt'),
+        list_file=f'{splits}/val.txt',
         pipeline=test_pipeline,
         test_mode=True,
         **files,

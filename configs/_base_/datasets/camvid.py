@@ -1,9 +1,7 @@
 # CamVid, 367 / 101 / 233 road scenes of 480x360 with 11 classes, trained at half resolution, all masks used.
 # Folder: $MMSEG_WEAK_DATA/camvid or data/camvid, with images/{train,val,test} and masks/{train,val,test}.
-import os
-
 dataset_type = 'FolderSegDataset'
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'camvid')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/camvid'
 num_classes = 11
 classes = ('Sky', 'Building', 'Pole', 'Road', 'Pavement', 'Tree', 'SignSymbol', 'Fence', 'Car', 'Pedestrian',
            'Bicyclist')

@@ -1,10 +1,8 @@
 # Cityscapes, 2975 training images, crop 801 (UniMatch, Table 3: 1/16 = 186 labelled).
 # Lists: UniMatch's or CPS's (`image mask` a line), or U2PL's (images alone; the mask's path is derived).
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'cityscapes')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/cityscapes'
 # The lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
-splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'cityscapes')
+splits = '{{$MMSEG_WEAK_SPLITS:data/splits}}/cityscapes'
 partition = '1_16'
 num_classes = 19
 crop_size = (801, 801)
@@ -29,13 +27,13 @@ files = dict(
 )
 labeled = dict(
     type='FolderSegDataset',
-    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    list_file=f'{splits}/{partition}/labeled.txt',
     pipeline=train_pipeline,
     **files,
 )
 unlabeled = dict(
     type='UnlabeledDataset',
-    list_file=os.path.join(splits, partition, 'unlabeled.txt'),
+    list_file=f'{splits}/{partition}/unlabeled.txt',
     pipeline=train_pipeline,
     **files)
 batch = 4
@@ -52,7 +50,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='FolderSegDataset',
-        list_file=os.path.join(splits, 'val.txt'),
+        list_file=f'{splits}/val.txt',
         pipeline=test_pipeline,
         test_mode=True,
         **files,

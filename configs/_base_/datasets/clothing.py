@@ -1,9 +1,7 @@
 # Clothing Co-Parsing, 1004 street photographs with masks of 59 classes, all masks used but every fifth.
 # Folder: $MMSEG_WEAK_DATA/clothing or data/clothing, with images/labelled/, images/tagged/, masks/ and
 # tags.json.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'clothing')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/clothing'
 num_classes = 59
 crop_size = (288, 192)
 classes = (

@@ -2,10 +2,8 @@
 # Tags: `cls_labels_onehot.npy` of MCTformer or ToCo, read without running code from it, or COCO's own annotations
 # (tags='annotations/instances_train2014.json'). Masks are PNGs of 0 to 80 in the lists' order; crowds are 255.
 # Lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'coco2014')
-splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'coco14')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/coco2014'
+splits = '{{$MMSEG_WEAK_SPLITS:data/splits}}/coco14'
 num_classes = 81
 crop_size = (512, 512)
 train_pipeline = [
@@ -17,7 +15,7 @@ train_pipeline = [
 ]
 test_pipeline = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackSemiInputs')]
 files = dict(type='COCO14WSSSDataset', data_root=data_root, images='train2014',
-             list_file=os.path.join(splits, 'train.txt'), tags=os.path.join(splits, 'cls_labels_onehot.npy'))
+             list_file=f'{splits}/train.txt', tags=f'{splits}/cls_labels_onehot.npy')
 batch = 16
 train_dataloader = dict(
     batch_size=batch,
@@ -41,7 +39,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='COCO14Dataset', data_root=data_root, images='val2014', masks='SegmentationClass/val2014',
-        list_file=os.path.join(splits, 'val_part.txt'),  # 4999 images; val.txt holds all
+        list_file=f'{splits}/val_part.txt',  # 4999 images; val.txt holds all
         pipeline=test_pipeline, test_mode=True))
 test_dataloader = dict(
     batch_size=1,
@@ -50,6 +48,6 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='COCO14Dataset', data_root=data_root, images='val2014', masks='SegmentationClass/val2014',
-        list_file=os.path.join(splits, 'val.txt'), pipeline=test_pipeline, test_mode=True))
+        list_file=f'{splits}/val.txt', pipeline=test_pipeline, test_mode=True))
 val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

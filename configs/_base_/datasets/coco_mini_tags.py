@@ -4,9 +4,7 @@
 # Folder: $MMSEG_WEAK_DATA/coco_mini or data/coco_mini, with images/{train,val} and masks_voc21/{train,val}.
 # Wrong tags: --cfg-options train_dataloader.dataset.dataset.tag_noise.swap_ratio=0.1 (or missing_ratio), and the same
 # on train_eval_dataloader.dataset.tag_noise, since the seeds are made with the tags there are.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'coco_mini')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/coco_mini'
 num_classes = 21
 crop_size = (256, 256)
 tag_noise = dict(missing_ratio=0.0, wrong_ratio=0.0, swap_ratio=0.0, seed=0)

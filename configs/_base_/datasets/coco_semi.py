@@ -1,11 +1,9 @@
 # COCO 2017 as 81 classes (background and 80 things), 118287 training images, crop 513 (UniMatch, Table 4:
 # 1/512 = 232 labelled).
 # Lists: UniMatch's splits/coco/<partition> (`train2017/x.jpg masks/x.png`); its masks hold 0 to 80.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'coco')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/coco'
 # The lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
-splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'coco')
+splits = '{{$MMSEG_WEAK_SPLITS:data/splits}}/coco'
 partition = '1_512'
 num_classes = 81
 crop_size = (513, 513)
@@ -35,13 +33,13 @@ test_pipeline = [
 files = dict(data_root=data_root, classes=classes)
 labeled = dict(
     type='FolderSegDataset',
-    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    list_file=f'{splits}/{partition}/labeled.txt',
     pipeline=train_pipeline,
     **files,
 )
 unlabeled = dict(
     type='UnlabeledDataset',
-    list_file=os.path.join(splits, partition, 'unlabeled.txt'),
+    list_file=f'{splits}/{partition}/unlabeled.txt',
     pipeline=train_pipeline,
     **files)
 batch = 8
@@ -58,7 +56,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='FolderSegDataset',
-        list_file=os.path.join(splits, 'val.txt'),
+        list_file=f'{splits}/val.txt',
         pipeline=test_pipeline,
         test_mode=True,
         **files,

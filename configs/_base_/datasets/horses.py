@@ -1,8 +1,6 @@
 # Weizmann horses, 327 photographs of one horse each, all masks used but every fifth.
 # Folder: $MMSEG_WEAK_DATA/horses or data/horses, with images/ and masks/.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'horses')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/horses'
 num_classes = 2
 crop_size = (224, 224)
 classes = ('background', 'horse')

@@ -3,10 +3,8 @@
 # Tags: `cls_labels_onehot.npy` of ToCo or `cls_labels.npy` of IRN, read without running code from it, or VOC's own
 # XML files (tags='Annotations'). No mask is read for training.
 # Lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'VOCdevkit/VOC2012')
-splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'voc12')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/VOCdevkit/VOC2012'
+splits = '{{$MMSEG_WEAK_SPLITS:data/splits}}/voc12'
 num_classes = 21
 crop_size = (512, 512)
 train_pipeline = [
@@ -18,14 +16,14 @@ train_pipeline = [
 ]
 test_pipeline = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackSemiInputs')]
 files = dict(type='VOC12WSSSDataset', data_root=data_root, images='JPEGImages',
-             tags=os.path.join(splits, 'cls_labels_onehot.npy'))
+             tags=f'{splits}/cls_labels_onehot.npy')
 batch = 16
 train_dataloader = dict(
     batch_size=batch,
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='RunSampler', batch_size=batch),
-    dataset=dict(type='SeededDataset', dataset=dict(list_file=os.path.join(splits, 'train_aug.txt'),
+    dataset=dict(type='SeededDataset', dataset=dict(list_file=f'{splits}/train_aug.txt',
                                                     pipeline=train_pipeline, **files)))
 # training images with tags and masks: what `pseudo-label` labels and SeedMetric scores
 train_eval_dataloader = dict(
@@ -33,7 +31,7 @@ train_eval_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(list_file=os.path.join(splits, 'train.txt'), masks='SegmentationClassAug', with_masks=True,
+    dataset=dict(list_file=f'{splits}/train.txt', masks='SegmentationClassAug', with_masks=True,
                  pipeline=test_pipeline, test_mode=True, **files))
 train_eval_evaluator = dict(type='SeedMetric')
 val_dataloader = dict(
@@ -43,7 +41,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='FolderSegDataset', data_root=data_root, images='JPEGImages', masks='SegmentationClassAug',
-        list_file=os.path.join(splits, 'val.txt'), classes='voc', pipeline=test_pipeline, test_mode=True))
+        list_file=f'{splits}/val.txt', classes='voc', pipeline=test_pipeline, test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='WeakIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

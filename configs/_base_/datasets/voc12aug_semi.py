@@ -3,11 +3,9 @@
 # Lists: UniMatch's splits/pascal/<partition>/{labeled,unlabeled}.txt (`image mask` a line), or bare ids
 # (CPS, U2PL). 92, 183, 366, 732, 1464 are the high-quality protocol; u2pl_1_16 and so on take fine masks
 # first: never in one table.
-import os
-
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'VOCdevkit/VOC2012')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/VOCdevkit/VOC2012'
 # The lists belong to their projects and are read from your copy: $MMSEG_WEAK_SPLITS, or data/splits.
-splits = os.path.join(os.environ.get('MMSEG_WEAK_SPLITS', 'data/splits'), 'pascal')
+splits = '{{$MMSEG_WEAK_SPLITS:data/splits}}/pascal'
 partition = '1_16'
 num_classes = 21
 crop_size = (321, 321)
@@ -28,13 +26,13 @@ test_pipeline = [
 files = dict(data_root=data_root, classes=classes, images='JPEGImages', masks='SegmentationClass')
 labeled = dict(
     type='FolderSegDataset',
-    list_file=os.path.join(splits, partition, 'labeled.txt'),
+    list_file=f'{splits}/{partition}/labeled.txt',
     pipeline=train_pipeline,
     **files,
 )
 unlabeled = dict(
     type='UnlabeledDataset',
-    list_file=os.path.join(splits, partition, 'unlabeled.txt'),
+    list_file=f'{splits}/{partition}/unlabeled.txt',
     pipeline=train_pipeline,
     **files)
 batch = 8
@@ -51,7 +49,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='FolderSegDataset',
-        list_file=os.path.join(splits, 'val.txt'),
+        list_file=f'{splits}/val.txt',
         pipeline=test_pipeline,
         test_mode=True,
         **files,

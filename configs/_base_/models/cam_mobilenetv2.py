@@ -1,8 +1,5 @@
 # CAM of MobileNetV2 with stride 16, from the ImageNet weights in $MMSEG_WEAK_DATA/weights or data/weights.
-import os
-
-weights = os.path.join(
-    os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'mobilenetv2_1.0_imagenet_mmseg.pth')
+weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
 model = dict(
     type='CAMClassifier',
     num_classes=21,

@@ -1,8 +1,5 @@
 # CAM of SqueezeNet 1.1 (stride 16), from the ImageNet weights in $MMSEG_WEAK_DATA/weights or data/weights.
-import os
-
-weights = os.path.join(
-    os.environ.get('MMSEG_WEAK_DATA', 'data'), 'weights', 'squeezenet1_1_imagenet_torchvision_names.pth')
+weights = '{{$MMSEG_WEAK_DATA:data}}/weights/squeezenet1_1_imagenet_torchvision_names.pth'
 model = dict(
     type='CAMClassifier',
     num_classes=21,
