@@ -1,0 +1,145 @@
+"""The table of docs/weak.md: image tags of coco_mini to masks, every step through the command line.
+
+    MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods cam seam --seeds 0 1     # seeds alone
+    MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods cam --seeds 0 1 --chain  # and all steps to val
+    python benchmarks/coco_mini.py --page-only
+
+A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` has two: `cam:squeezenet` takes the one
+with that word). A step that is there is not made again. Prints the commands as it runs them, asserts nothing.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = str(Path(sys.executable).with_name('mmseg-weak'))
+MARKS = '<!-- coco_mini: begin -->', '<!-- coco_mini: end -->'
+
+
+def config_of(method: str) -> Path:
+    """Config of a method on coco_mini."""
+    name, _, word = method.partition(':')
+    found = [p for p in sorted((ROOT / 'configs' / name).glob('*_coco-mini.py')) if word in p.name]
+    if not found:
+        raise SystemExit(f'configs/{name} has no *{word}*_coco-mini.py')
+    return found[0]
+
+
+def call(folder: Path, *words: object, data: str) -> None:
+    """One command, its output in a file of the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    print('  mmseg-weak', *words, flush=True)
+    env = dict(os.environ, MMSEG_WEAK_DATA=data)
+    env.setdefault('OMP_NUM_THREADS', '1')
+    with open(folder / f'{words[0]}.txt', 'w', encoding='utf-8') as log:
+        code = subprocess.run([COMMAND, *map(str, words)], env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
+                              check=False).returncode
+    if code:
+        raise SystemExit(f'status {code}; see {folder}/{words[0]}.txt')
+
+
+def train(config: Path, work: Path, seed: int, data: str, *options: str) -> Path:
+    """Last checkpoint of a run, made if it is not there."""
+    pointer = work / 'last_checkpoint'
+    if not (work / 'trained').is_file():
+        call(work, 'train', config, '--work-dir', work, '--cfg-options', f'randomness.seed={seed}', *options, data=data)
+        (work / 'trained').touch()
+    return Path(pointer.read_text().strip())
+
+
+def pseudo(config: Path, checkpoint: Path, out: Path, data: str, *options: object) -> dict:
+    """Pseudo masks and what eval-pseudo says of them."""
+    summary = out / 'eval' / 'summary.json'
+    if not summary.is_file():
+        call(out.parent, 'pseudo-label', config, checkpoint, '--out', out, *options, data=data)
+        call(out.parent, 'eval-pseudo', out, '--masks', Path(data) / 'coco_mini/masks_voc21/train', data=data)
+    return json.loads(summary.read_text())
+
+
+def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
+    """All steps of a method with one seed."""
+    config, work = config_of(method), out / method.replace(':', '-') / f'seed{seed}'
+    record = work / 'record.json'
+    result = json.loads(record.read_text()) if record.is_file() else dict(method=method, seed=seed, seconds={})
+    start = time.time()
+
+    def keep(name: str, value: object) -> None:
+        nonlocal start
+        if name not in result:
+            result[name], result['seconds'][name] = value, round(time.time() - start)
+            record.write_text(json.dumps(result, indent=1))
+        start = time.time()
+
+    checkpoint = train(config, work, seed, data)
+    found = pseudo(config, checkpoint, work / 'cam', data, '--scores', '--thr', 'consistency')
+    keep('seeds', found['choices']['best (oracle)']['mIoU'])
+    keep('choices', found['choices'])
+    if not chain:
+        return result
+    thr = found['choices']['consistency']['thr']
+    keep('consistency', found['mIoU'])
+    for name, refine in (('par', 'par'), ('crf', 'par,crf')):
+        keep(name, pseudo(config, checkpoint, work / name, data, '--thr', thr, '--refine', refine)['mIoU'])
+    seeds = work / 'sure'
+    pseudo(config, checkpoint, seeds, data, '--conf-thr', '0.6', '--cfg-options', 'model.refiner.type=ConfidentSeeds',
+           'model.refiner.crf.type=DenseCRF', 'model.refiner.crf.preset=irn_label')
+    irn = config_of('irn')
+    options = [f'model.cam_checkpoint={checkpoint}', f'train_dataloader.dataset.dataset.folder={seeds}']
+    walker = train(irn, work / 'irn_run', seed, data, *options)
+    keep('irn', pseudo(irn, walker, work / 'irn', data)['mIoU'])
+    second = next((ROOT / 'configs/supervised').glob('*coco-mini-pseudo.py'))
+    train(second, work / 'val', seed, data, f'train_dataloader.dataset.dataset.folder={work / "irn"}')
+    scores = [json.loads(line) for path in sorted((work / 'val').glob('*/vis_data/scalars.json'))
+              for line in path.read_text().splitlines()]
+    keep('val', [row['mIoU'] for row in scores if 'mIoU' in row][-1])
+    return result
+
+
+def table(records: list[dict]) -> list[str]:
+    """Markdown rows: a method with the mean of its seeds, lowest and highest behind it."""
+    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | IRN | final, val |',
+            '|---|---|---|---|---|---|---|---|']
+    for method in dict.fromkeys(r['method'] for r in records):
+        mine = [r for r in records if r['method'] == method]
+        cells = []
+        for step in ('seeds', 'consistency', 'par', 'crf', 'irn', 'val'):
+            values = [r[step] for r in mine if step in r]
+            text = f'{statistics.mean(values):.1f}' if values else ''
+            cells.append(text + (f' ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else ''))
+        rows.append(f'| {method} | {len(mine)} | ' + ' | '.join(cells) + ' |')
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--methods', nargs='*', default=['cam:mobilenetv2'])
+    parser.add_argument('--seeds', nargs='*', type=int, default=[0])
+    parser.add_argument('--chain', action='store_true', help='go on to refined masks, IRN and a segmentation network')
+    parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs' / 'coco_mini')
+    parser.add_argument('--page-only', action='store_true', help='write the table from the runs that are there')
+    args = parser.parse_args()
+    if not args.page_only:
+        data = os.environ.get('MMSEG_WEAK_DATA')
+        if not data or not (Path(data) / 'coco_mini').is_dir():
+            raise SystemExit('Set MMSEG_WEAK_DATA to the folder that holds coco_mini/ and weights/.')
+        for seed in args.seeds:
+            for method in args.methods:
+                print(f'{method}, seed {seed}', flush=True)
+                print(' ', run(method, seed, args.chain, args.out, data), flush=True)
+    rows = table([json.loads(p.read_text()) for p in sorted(args.out.glob('*/seed*/record.json'))])
+    print('\n'.join(rows))
+    page = ROOT / 'docs' / 'weak.md'
+    text = page.read_text(encoding='utf-8')
+    if MARKS[0] in text:
+        before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+        page.write_text(before + '\n'.join([MARKS[0], *rows, MARKS[1]]) + after, encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
