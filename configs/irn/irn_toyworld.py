@@ -13,6 +13,7 @@ model = dict(
     stages=('maxpool', 'layer1', 'layer2', 'layer3', 'layer4'),  # of the classifier's own backbone
     heads=dict(in_channels=(16, 16, 32, 64, 128), strides=(4, 4, 8, 8, 8)),
     seeds=dict(strict=0.4, loose=0.2),  # ours: ToyWorld's maps are wider than those of photographs
+    walk=dict(exp_times=4),  # ours: maps are 28 pixels wide, VOC's 125, and 256 steps would cross them several times
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 max_iters = 500
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]

@@ -72,6 +72,8 @@ class ConfidentSeeds(Refiner):
 
     def refine(self, scores: Tensor, image: Tensor, used: Tensor | None) -> Tensor:
         """(B,C,H,W) class maps behind a background plane, which is not looked at."""
+        if scores.shape[1] == 1:  # no image of the batch has a class
+            return torch.ones_like(scores)
         used = torch.ones_like(scores[:, :, 0, 0], dtype=torch.bool) if used is None else used
         strict, loose = (self._labels(scores[:, 1:], image, used, height) for height in self.heights)
         merged = merge_confident(strict, loose)

@@ -36,6 +36,8 @@ def test_absent_classes_never_win_and_no_class_is_background():
     present = torch.tensor([[True, False, True], [True, False, False]])
     out = build()(scores, torch.zeros(2, 3, 1, 2), present)
     assert confident_labels(out).tolist() == [[[2, 2]], [[0, 0]]]
+    alone = build(crf=dict(type='DenseCRF'))(scores[1:], torch.zeros(1, 3, 1, 2), present[1:])
+    assert confident_labels(alone).tolist() == [[[0, 0]]]
 
 
 def test_labels_become_probabilities_of_an_images_own_classes():
