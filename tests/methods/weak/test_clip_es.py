@@ -1,0 +1,90 @@
+"""CLIP-ES: softmax Grad-CAM of the last block, what competes, sharpness by hand."""
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmseg_weak.methods.weak.clip_es import (
+    competing,
+    confident_mask,
+    mean_attention,
+    prompt_sharpness,
+    refined_maps,
+    softmax_cams,
+)
+from mmseg_weak.models.clip import DenseViT
+from mmseg_weak.models.clip.tag_names import TAG_BACKGROUND, tag_background, tag_texts
+
+GRID = (2, 3)
+
+
+@pytest.fixture
+def tower():
+    from open_clip.transformer import VisionTransformer
+    visual = VisionTransformer(16, 4, 16, 2, 2, 2.0, output_dim=8).eval()
+    return DenseViT(visual).requires_grad_(False)
+
+
+@pytest.fixture
+def tokens():
+    return torch.randn(2, 7, 16)
+
+
+def test_probabilities_are_the_towers(tower, tokens):
+    """The mean over patches of what open_clip's own block gives; maps are scaled to [0, 1]; nothing has a gradient."""
+    texts = F.normalize(torch.randn(4, 8), dim=-1)
+    with torch.no_grad():
+        maps, probs, attention = softmax_cams(tower, tokens, GRID, texts, 10., torch.ones(2, 4, dtype=torch.bool))
+        whole = tower.project(tower.blocks[-1](tokens))[:, 1:].mean(1)
+    torch.testing.assert_close(probs, (10 * F.normalize(whole, dim=-1) @ texts.T).softmax(1))
+    assert maps.shape == (2, 4, 2, 3) and float(maps.min()) >= 0 and float(maps.max()) <= 1
+    torch.testing.assert_close(attention.sum(-1), torch.ones(2, 7))
+    assert not maps.requires_grad and not probs.requires_grad
+
+
+def test_two_texts_pull_in_opposite_directions(tower, tokens):
+    """With two texts p_1 = 1 - p_0: what speaks for one speaks against the other, so their maps never overlap."""
+    texts = F.normalize(torch.randn(2, 8), dim=-1)
+    maps, _, _ = softmax_cams(tower, tokens, GRID, texts, 10., torch.ones(2, 2, dtype=torch.bool))
+    assert float(maps.amax()) > .9 and not (maps[:, 0].gt(1e-4) & maps[:, 1].gt(1e-4)).any()
+
+
+def test_absent_classes_do_not_compete(tower, tokens):
+    texts = F.normalize(torch.randn(5, 8), dim=-1)
+    present = torch.tensor([[True, False, True], [False, True, False]])
+    used = competing(present, 2)
+    wanted = F.pad(present, (0, 2))
+    maps, probs, _ = softmax_cams(tower, tokens, GRID, texts, 10., wanted, used)
+    assert not probs[~used].any() and not maps[~wanted].any()
+    rows = [0, 2, 3, 4]
+    alone, p, _ = softmax_cams(tower, tokens[:1], GRID, texts[rows], 10., torch.tensor([[True, True, False, False]]))
+    torch.testing.assert_close(probs[:1, rows], p)
+    torch.testing.assert_close(maps[:1, rows], alone, rtol=1e-3, atol=1e-4)
+
+
+def test_refined_maps_and_attention():
+    blocks = [torch.rand(1, 2, 7, 7), torch.rand(1, 7, 7), torch.rand(1, 7, 7)]
+    affinity = mean_attention(blocks, last=2)
+    torch.testing.assert_close(affinity, (blocks[1] + blocks[2])[:, 1:, 1:] / 2)
+    torch.testing.assert_close(mean_attention(blocks[:1]), blocks[0].mean(1)[:, 1:, 1:])
+    maps = torch.rand(1, 2, 2, 3)
+    maps[0, :, 0, 0] = 1
+    refined = refined_maps(maps, affinity, torch.tensor([[True, False]]))
+    assert refined[0, 0].max() > .999 and refined[0, 0].min() == 0 and not refined[0, 1].any()
+
+
+def test_unsure_pixels_are_ignored():
+    scores = torch.tensor([[.96, .5], [.04, .5]]).view(1, 2, 1, 2)
+    assert confident_mask(scores).tolist() == [[[0, 255]]]
+
+
+def test_sharpness_by_hand():
+    """(0.6, 0.2) has a variance of 0.04; an image of one class has nothing to share."""
+    probs = torch.tensor([[.6, .2, .2], [.9, .05, .05]])
+    present = torch.tensor([[True, True, False], [True, False, False]])
+    torch.testing.assert_close(prompt_sharpness(probs, present), torch.tensor(.04))
+    assert prompt_sharpness(probs, torch.zeros(2, 3).bool()) == 0
+
+
+def test_texts():
+    assert len(TAG_BACKGROUND) == 25 == len(tag_background(['person', 'tvmonitor']))
+    assert tag_texts(['bird', 'cow']) == ('bird avian', 'cow')
