@@ -5,6 +5,7 @@ from .cam import CAMClassifier
 from .doei import DOEIAdapter
 from .esol import ESOLClassifier
 from .irn import AffinityNet, IRNet
+from .mars import MARS
 from .mctformer import MCTformer
 from .ppl import PatchLearningClassifier
 from .sat import SAT, SATLocalizer
@@ -13,4 +14,4 @@ from .toco import ToCo
 from .usage import USAGE
 
 __all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'ESOLClassifier', 'IRNet',
-           'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo', 'USAGE']
+           'MARS', 'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo', 'USAGE']

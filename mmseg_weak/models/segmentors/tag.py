@@ -13,6 +13,7 @@ from torch import Tensor
 from mmseg_weak.errors import ConfigError, DataError, near
 from mmseg_weak.models.cam.multi_scale import multi_scale_cam
 from mmseg_weak.models.cam.seeds import normalize_cam, scores_to_labels, with_background
+from mmseg_weak.models.utils.colours import raw_images, sees_rgb
 
 __all__ = ['TagSegmentor', 'image_boxes', 'keep_in_graph', 'stack_tags']
 
@@ -133,24 +134,15 @@ class TagSegmentor(BaseSegmentor):
 
     def raw_images(self, images: Tensor) -> Tensor:
         """Normalised images back to RGB, 0 to 255, as the refinements want them."""
-        preprocessor = self.data_preprocessor
-        if getattr(preprocessor, '_enable_normalize', False):
-            images = images * preprocessor.std + preprocessor.mean
-        return (images if self._rgb else images.flip(1)).clamp(0, 255)
+        return raw_images(images, self.data_preprocessor)
 
     def normalized(self, raw: Tensor) -> Tensor:
         """RGB images, 0 to 255, as the networks want them: the inverse of :meth:`raw_images`."""
         preprocessor = self.data_preprocessor
-        images = raw if self._rgb else raw.flip(1)
+        images = raw if sees_rgb(preprocessor) else raw.flip(1)
         if getattr(preprocessor, '_enable_normalize', False):
             images = (images - preprocessor.mean) / preprocessor.std
         return images
-
-    @property
-    def _rgb(self) -> bool:
-        """Whether the networks see RGB; mmseg's own attribute differs between the stacks."""
-        preprocessor = self.data_preprocessor
-        return getattr(preprocessor, 'bgr_to_rgb', getattr(preprocessor, 'channel_conversion', True))
 
     def aligned(self, images: Tensor) -> Tensor:
         """Images resized so that their sides are multiples of ``seed.multiple`` (a ViT's patch)."""
