@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from mmseg_weak.cli_pseudo import eval_pseudo, pseudo_label
+from mmseg_weak.cli_pseudo import debias, eval_pseudo, pseudo_label
 from mmseg_weak.cli_tools import logs_to_stderr, options_of
 
 __all__ = ['cli', 'main']
@@ -288,6 +288,7 @@ def refine(**kwargs) -> None:
 
 
 cli.add_command(pseudo_label)
+cli.add_command(debias)
 cli.add_command(eval_pseudo)
 
 

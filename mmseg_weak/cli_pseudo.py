@@ -1,9 +1,9 @@
-"""The verbs that write and judge pseudo masks."""
+"""The verbs that write, debias and judge pseudo masks."""
 import click
 
 from mmseg_weak.cli_tools import logs_to_stderr, options_of
 
-__all__ = ['eval_pseudo', 'pseudo_label']
+__all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 
 
 @click.command('pseudo-label', epilog='Example: mmseg-weak pseudo-label cam_toyworld work_dirs/cam_toyworld/'
@@ -84,3 +84,29 @@ def eval_pseudo(classes: str | None, **kwargs) -> None:
     click.echo(f'\nWritten: {result.out}/: {files}\nNext: '
                + ('mmseg-weak pseudo-label ... --thr with the threshold you choose' if result.curve else
                   'mmseg-weak pseudo-label ... --scores gives the threshold curve'))
+
+
+@click.command(epilog='Example: mmseg-weak debias pseudo --config mars_toyworld --out debiased')
+@click.argument('folder')
+@click.argument('overrides', nargs=-1)
+@click.option('--config', required=True, help='Config with a key debias: that of MARS.')
+@click.option('--out', required=True, help='Folder of the debiased labels.')
+@click.option('--device', help='As torch names it; the GPU where there is one.')
+@click.option('--pictures', type=click.IntRange(1), default=12, show_default=True,
+              help='In each part of the contact sheet.')
+@click.option('--overwrite', is_flag=True, help='Make masks again, but never those corrected by hand.')
+@click.option('--cfg-options', multiple=True, help='key=value that overrides the config; several may follow.')
+def debias(folder: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
+    """Mark objects of the pseudo masks in FOLDER that are background elsewhere with 254 (MARS)."""
+    from mmseg_weak.apis.debias import debias as run
+    with logs_to_stderr():
+        result = run(folder, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
+    for _, sentence in result.broken:
+        click.echo(f'Skipped: {sentence}')
+    for name, (ratio, pixels) in result.by_class.items():
+        click.echo(f'{name}: {100 * ratio:.1f} % of {pixels} pixels are biased')
+    click.echo(f'{result.written} masks written, {result.skipped} were there already ({len(result.corrected)} '
+               f'corrected by hand), {len(result.broken)} cannot be used; {100 * result.biased_ratio:.1f} % of the '
+               f'objects is biased.\nWritten: {result.out}/masks (254 where biased), index.csv, index.html, '
+               f'dataset.py\nNext: mmseg-weak train {kwargs["config"]} '
+               f'train_dataloader.dataset.dataset.folder={result.out}')

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmseg_weak.datasets.corrections import find_pseudo_folder, read_index
-from mmseg_weak.datasets.masks import decode_mask
+from mmseg_weak.datasets.masks import BIASED, decode_mask
 from mmseg_weak.datasets.pairs import pair_folders
 from mmseg_weak.errors import ConfigError, DataError, MissingFileError
 from mmseg_weak.evaluation.class_table import class_rows, conventions, format_class_rows, format_conventions
@@ -93,8 +93,8 @@ def eval_pseudo(folder: str | Path, masks: str | Path, out: str | Path | None = 
         masks: folder of the true masks, named as the images.
         out: where to write; ``folder/eval`` by default.
         classes: names in the order of the values; those of the folder by default.
-        unknown: how 255 in a pseudo mask counts: 'background' (default: what training on masks without 255 would
-            see), 'drop' or 'wrong'.
+        unknown: how 255 (and 254 of `mmseg-weak debias`) in a pseudo mask counts: 'background' (default: what training
+            on masks without 255 would see), 'drop' or 'wrong'.
         mean: over which classes: 'union' (default, mmseg's), 'present' or 'all'.
         held_out: number of images with masks from which the choice 'held-out' is made; its mIoU is that on the others.
         seed: of that draw.
@@ -125,8 +125,10 @@ def eval_pseudo(folder: str | Path, masks: str | Path, out: str | Path | None = 
     table = torch.zeros(len(names), len(names) + 1, dtype=torch.long)
     for pseudo, truth in progress(known, 'eval-pseudo', quiet=quiet):
         try:
-            table += cross_table(torch.from_numpy(decode_mask(pseudo)), torch.from_numpy(decode_mask(truth)),
-                                 len(names), ignore_index)
+            found = torch.from_numpy(decode_mask(pseudo))
+            if index and index['made'].get('debiased'):
+                found[found == BIASED] = 255
+            table += cross_table(found, torch.from_numpy(decode_mask(truth)), len(names), ignore_index)
         except DataError as error:
             raise DataError(f'{pseudo} against {truth}: {error}') from error
     confusion = pseudo_confusion(table, unknown)

@@ -29,9 +29,9 @@ __all__ = ['Records', 'check_writable', 'load_scores', 'names_of', 'save_scores'
 _SETTINGS = 'settings.json'
 _SNIPPET = '''# {count} images with pseudo masks, for the training part of a config.
 # Masks corrected in an editor are taken as they are; the log names them.
-# With a config that has a PseudoLabelDataset already:
+# With a config that has a {dataset} already:
 #   mmseg-weak train CONFIG --cfg-options train_dataloader.dataset.dataset.folder={where}
-pseudo_labels = dict(type='PseudoLabelDataset', folder={str_where!r}, min_confidence=0.0)
+pseudo_labels = dict(type={dataset!r}, folder={str_where!r}, min_confidence=0.0)
 classes = {classes!r}
 '''
 
@@ -210,13 +210,15 @@ def load_scores(path: Path, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     return classes, scores
 
 
-def write_index(folder: Path, items: Sequence[dict], classes: Sequence[str], palette: Sequence, made: dict) -> None:
+def write_index(folder: Path, items: Sequence[dict], classes: Sequence[str], palette: Sequence, made: dict,
+                dataset: str = 'PseudoLabelDataset') -> None:
     """Write ``index.json``, ``index.csv``, ``list.txt`` and ``dataset.py``.
 
     Args:
         items: one record an image, with ``name`` and ``image``.
         classes, palette: all, in the order of the masks' values.
         made: settings of the masks.
+        dataset: class that reads the folder.
     """
     rows = [dict(item, mask=f'masks/{item["name"]}.png') for item in items]
     write_json(folder / INDEX, dict(classes=list(classes), palette=[list(map(int, c)) for c in palette], made=made,
@@ -232,4 +234,4 @@ def write_index(folder: Path, items: Sequence[dict], classes: Sequence[str], pal
     where = folder.resolve()
     write_text(folder / 'list.txt', ''.join(f'{row["image"]}\t{where / row["mask"]}\n' for row in rows))
     write_text(folder / 'dataset.py', _SNIPPET.format(count=len(rows), where=where, str_where=str(where),
-                                                      classes=list(classes)))
+                                                      classes=list(classes), dataset=dataset))

@@ -5,7 +5,7 @@ from . import transforms
 from .benchmarks import COCO14Dataset, COCO14WSSSDataset, VOC12WSSSDataset
 from .folder import FolderSegDataset, UnlabeledDataset
 from .localization import CUBLocalization, ILSVRCLocalization, LocalizationDataset, WSOLListDataset
-from .pseudo import PseudoLabelDataset
+from .pseudo import DebiasedLabelDataset, PseudoLabelDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
 from .semi import SeededDataset, SemiDataset
 from .tags import ImageLabelDataset
@@ -15,6 +15,7 @@ __all__ = [
     'COCO14Dataset',
     'COCO14WSSSDataset',
     'CUBLocalization',
+    'DebiasedLabelDataset',
     'FolderSegDataset',
     'ILSVRCLocalization',
     'ImageLabelDataset',

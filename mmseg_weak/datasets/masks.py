@@ -10,8 +10,9 @@ from mmseg_weak.errors import ConfigError, DataError
 
 from .headers import read_file
 
-__all__ = ['RGB_HINT', 'check_values', 'colour_table', 'decode_image', 'decode_mask']
+__all__ = ['BIASED', 'RGB_HINT', 'check_values', 'colour_table', 'decode_image', 'decode_mask']
 
+BIASED = 254  # in the files of `mmseg-weak debias`: a pseudo label that was found to be wrong; 255 stays unknown
 RGB_HINT = (
     'a mask is one channel of class indices. Save class indices instead of colours; docs/data.md shows how.'
 )

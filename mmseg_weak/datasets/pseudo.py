@@ -3,6 +3,7 @@ import os.path as osp
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from mmengine import fileio
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
@@ -14,7 +15,7 @@ from .folder import FolderSegDataset
 from .lists import Pair
 from .pairs import take_subset
 
-__all__ = ['PseudoLabelDataset']
+__all__ = ['DebiasedLabelDataset', 'PseudoLabelDataset']
 
 
 @DATASETS.register_module()
@@ -42,6 +43,9 @@ class PseudoLabelDataset(FolderSegDataset):
                               'list_file out, or use FolderSegDataset.')
         self.folder, self.min_confidence = folder, min_confidence
         self.index = read_index(folder)
+        if self.index['made'].get('debiased') and type(self) is PseudoLabelDataset:
+            raise ConfigError(f'{folder} was written by `mmseg-weak debias` and marks biased pixels: use '
+                              'DebiasedLabelDataset with LoadDebiasedMask, or the folder it was made from.')
         super().__init__(images=folder, masks=osp.join(folder, 'masks'), classes=classes or self.index['classes'],
                          palette=palette or self.index['palette'], **kwargs)
 
@@ -58,3 +62,32 @@ class PseudoLabelDataset(FolderSegDataset):
             raise DataError(f'{self.folder} has no mask to train on: {len(self.index["images"])} in its index, '
                             f'{len(items)} with a confidence of at least {self.min_confidence}, {len(gone)} deleted.')
         return take_subset(pairs, self.subset)
+
+
+@DATASETS.register_module()
+class DebiasedLabelDataset(PseudoLabelDataset):
+    """A folder that `mmseg-weak debias` wrote, each image with its classes as tags; for ``LoadDebiasedMask``.
+
+    Args:
+        folder, min_confidence, classes, palette, subset: of :class:`PseudoLabelDataset`.
+        **kwargs: of it. Values are checked as masks are loaded.
+
+    Raises:
+        ConfigError: the folder holds plain pseudo masks, or the values are to be changed.
+    """
+
+    def __init__(self, folder: str, check: str | None = 'headers', **kwargs: Any) -> None:
+        if check not in ('headers', None) or kwargs.get('reduce_zero_label'):
+            raise ConfigError("DebiasedLabelDataset takes check='headers' or None and no reduce_zero_label; biased "
+                              'pixels have a value of their own.')
+        super().__init__(folder, check=check, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Pairs, each with ``gt_image_label`` (K,) uint8."""
+        if not self.index['made'].get('debiased'):
+            raise ConfigError(f'{self.folder} holds pseudo masks that were not debiased: run `mmseg-weak debias '
+                              f'{self.folder} --config CONFIG --out OTHER` and give OTHER, or use PseudoLabelDataset.')
+        classes = self.index['classes']
+        tags = {osp.join(self.folder, item['mask']): item['tags'] for item in self.index['images']}
+        return [dict(info, gt_image_label=np.array([name in tags[info['seg_map_path']] for name in classes[1:]],
+                                                   np.uint8)) for info in super().load_data_list()]

@@ -1,7 +1,7 @@
 """Pipeline steps: loading, geometry, weaker supervision, packing. All of them run in the workers."""
 from .formatting import PackSemiInputs
 from .geometry import RandomFlipFields, RandomRescale
-from .loading import LoadImage, LoadMask
+from .loading import LoadDebiasedMask, LoadImage, LoadMask
 from .localization import LoadLocMask, ResizeWithBoxes
 from .supervision import (
                           DeriveSupervision,
@@ -18,6 +18,7 @@ from .supervision import (
 
 __all__ = [
     'DeriveSupervision',
+    'LoadDebiasedMask',
     'LoadImage',
     'LoadLocMask',
     'LoadMask',

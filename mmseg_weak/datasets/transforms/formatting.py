@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 __all__ = ['PackSemiInputs']
 
 _MAPS = {'gt_seg_map': 'gt_sem_seg', 'hidden_seg_map': 'hidden_sem_seg', 'gt_depth_map': 'gt_depth_map',
-         'gt_amodal_masks': 'gt_amodal_masks'}
+         'gt_amodal_masks': 'gt_amodal_masks', 'gt_biased_map': 'gt_biased'}
 
 
 @TRANSFORMS.register_module()
@@ -23,6 +23,7 @@ class PackSemiInputs(BaseTransform):
     ==================  ==============================================================================
     gt_seg_map          gt_sem_seg, (1, H, W) int64
     hidden_seg_map      hidden_sem_seg, (1, H, W) int64, for diagnosis only
+    gt_biased_map       gt_biased, (1, H, W) int64, 1 where a pseudo label was found to be biased (MARS)
     gt_image_label      gt_image_label, (C,) uint8
     gt_boxes            gt_boxes, InstanceData with bboxes (n, 4) float32 and labels (n,) int64
     caption             caption, str or list of str

@@ -6,9 +6,9 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_weak.errors import DataError
 
-from ..masks import check_values, decode_image, decode_mask
+from ..masks import BIASED, check_values, decode_image, decode_mask
 
-__all__ = ['LoadImage', 'LoadMask']
+__all__ = ['LoadDebiasedMask', 'LoadImage', 'LoadMask']
 
 
 @TRANSFORMS.register_module()
@@ -88,3 +88,25 @@ class LoadMask(BaseTransform):
         if results.get('num_classes'):
             check_values(mask, results['num_classes'], path, self.ignore_index)
         return mask
+
+
+@TRANSFORMS.register_module()
+class LoadDebiasedMask(LoadMask):
+    """Decode a mask of `mmseg-weak debias`: classes, 255 unknown, 254 biased.
+
+    Biased pixels become a map of their own and are unknown (255) in the mask, so that no loss can take them for a
+    class, and no augmentation can mix them up with pixels that were unknown before.
+
+    Required Keys: as :class:`LoadMask`. Added Keys: gt_seg_map and gt_biased_map (H, W) uint8, seg_fields.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load ``gt_seg_map`` and part it from ``gt_biased_map``."""
+        mask = self._load(results['seg_map_path'], {**results, 'num_classes': None, 'reduce_zero_label': False})
+        biased = mask == BIASED
+        mask = np.where(biased, np.uint8(self.ignore_index), mask)
+        if results.get('num_classes'):
+            check_values(mask, results['num_classes'], results['seg_map_path'], self.ignore_index)
+        results['gt_seg_map'], results['gt_biased_map'] = mask, biased.astype(np.uint8)
+        results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map', 'gt_biased_map']
+        return results
