@@ -39,6 +39,24 @@ def checkpoint(config: str, seed: int, out: Path) -> str:
     return (out / Path(config).stem / f'seed{seed}' / 'last_checkpoint').read_text().strip()
 
 
+def prepare(needs: dict, seed: int, out: Path, threads: int) -> list[str]:
+    """Make the folders that a config trains on (its ``needs``): a teacher's run, then verbs of the command line.
+
+    ``needs = dict(teacher=CONFIG, steps=[[verb, argument, ...], ...], options={key: value})``; in arguments and values
+    {config} and {checkpoint} are the teacher's, {folder} is a folder that configs with the same teacher share.
+
+    Returns:
+        ``key=value`` options for the training.
+    """
+    run(needs['teacher'], seed, out, threads)
+    folder = out / Path(needs['teacher']).stem / f'seed{seed}'
+    names = dict(config=CONFIGS / needs['teacher'], checkpoint=checkpoint(needs['teacher'], seed, out), folder=folder)
+    for step in needs['steps']:  # a step that is done already does nothing
+        subprocess.run([sys.executable, '-W', 'ignore', '-m', 'mmseg_weak.cli', *(a.format(**names) for a in step)],
+                       env=dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=str(ROOT)), cwd=ROOT, check=True)
+    return [f'{key}={value.format(**names)}' for key, value in needs['options'].items()]
+
+
 def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()) -> dict:
     """Train once unless the result is there; returns its record."""
     work_dir = out / Path(config).stem / f'seed{seed}'
@@ -46,6 +64,9 @@ def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()
     if record.is_file():
         return json.loads(record.read_text())
     work_dir.mkdir(parents=True, exist_ok=True)
+    needs = Config.fromfile(str(CONFIGS / config)).get('needs')
+    if needs:
+        options = [*options, *prepare(needs, seed, out, threads)]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=str(ROOT))
     command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / 'train.py'), str(CONFIGS / config), '--work-dir',
                str(work_dir), '--cfg-options', f'randomness.seed={seed}', *options]

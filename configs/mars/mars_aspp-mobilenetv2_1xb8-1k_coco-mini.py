@@ -1,0 +1,50 @@
+# MARS on coco_mini, on the debiased pseudo masks of plain CAM: docs/weak.md. Features are the last stage's of
+# MobileNetV2 from ImageNet labels, not the paper's USS (STEGO, without labels). README.md has the commands.
+_base_ = [
+    '../_base_/models/mobilenetv2_light.py', '../_base_/datasets/coco_mini_tags.py',
+    '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
+]
+debiased = 'work_dirs/cam_mobilenetv2_1xb8-1k_coco-mini/debiased'
+weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
+backbone = dict(
+    type='MobileNetV2',
+    widen_factor=1.0,
+    strides=(1, 2, 2, 2, 1, 1, 1),
+    dilations=(1, 1, 1, 1, 1, 2, 2),
+    norm_eval=True,
+    norm_cfg=dict(type='BN', requires_grad=True),
+    init_cfg=dict(type='Pretrained', checkpoint=weights))
+debias = dict(
+    extractor=dict(backbone=dict(out_indices=(6, ), **backbone)),
+    ratio=0.4,
+    clusters=2,
+    background_clusters=2,
+    centre=True,  # ours: a classifier's features are similar everywhere
+    crf=dict(type='DenseCRF', preset='deeplab'))
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadDebiasedMask'),
+    dict(type='RandomRescale', ratio_range=(0.5, 1.5)),
+    dict(type='RandomCrop', crop_size=_base_.crop_size),
+    dict(type='RandomFlipFields', prob=0.5),
+    dict(type='PackSemiInputs')
+]
+train_dataloader = dict(
+    dataset=dict(
+        dataset=dict(_delete_=True, type='DebiasedLabelDataset', folder=debiased, pipeline=train_pipeline)))
+model = dict(
+    _delete_=True,
+    type='MARS',
+    segmentor=dict(_base_.model, backbone=dict(out_indices=(1, 2, 4, 6), **backbone)),
+    teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 1000 iterations
+    crf=dict(type='PAR', num_iter=10),  # ours: the CRF at every step is too slow for a CPU
+    limit_to_tags=True,  # ours
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=_base_.crop_size))
+custom_hooks = [dict(type='EMATeacherHook')]
