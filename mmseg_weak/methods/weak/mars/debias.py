@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, DataError
-from mmseg_weak.models.prototypes import weighted_kmeans
+from mmseg_weak.models.prototypes.weighted_kmeans import weighted_kmeans
 from mmseg_weak.models.refine import Refiner
 
 from .equations import debias_labels, debiased_centroids, sum_directions, target_map

@@ -1,7 +1,7 @@
 """Weighted k-means: by hand, weights are repetitions, fewer points than clusters."""
 import torch
 
-from mmseg_weak.models.prototypes import weighted_kmeans
+from mmseg_weak.models.prototypes.weighted_kmeans import weighted_kmeans
 
 
 def test_two_groups_have_their_weighted_means():
