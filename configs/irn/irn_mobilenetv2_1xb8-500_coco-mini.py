@@ -1,16 +1,16 @@
-# IRNet on coco_mini, on the seeds of configs/cam/cam_mobilenetv2_1xb8-1k_coco-mini.py; README.md has the command that
+# IRNet on coco_mini, on the seeds of configs/cam/cam_mobilenetv2_1xb8-500_coco-mini.py; README.md has the command that
 # writes them.
 _base_ = [
     '../_base_/models/cam_mobilenetv2.py', '../_base_/datasets/coco_mini_tags.py',
     '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
 ]
-seeds = 'work_dirs/cam_mobilenetv2_1xb8-1k_coco-mini/seeds'
+seeds = 'work_dirs/cam_mobilenetv2_1xb8-500_coco-mini/seeds'
 model = dict(
     _delete_=True,
     type='IRNet',
     num_classes=_base_.num_classes,
     cam=_base_.model,
-    cam_checkpoint='work_dirs/cam_mobilenetv2_1xb8-1k_coco-mini/iter_1000.pth',
+    cam_checkpoint='work_dirs/cam_mobilenetv2_1xb8-500_coco-mini/iter_500.pth',
     stages=('layer2.0', 'layer2.1', 'layer3', 'layer5', 'layer7'),  # of the classifier's own backbone
     heads=dict(in_channels=(24, 24, 32, 96, 320), strides=(4, 4, 8, 16, 16)),
     seed_source='masks',

@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/mobilenetv2_light.py', '../_base_/datasets/coco_mini_tags.py',
     '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
 ]
-debiased = 'work_dirs/cam_mobilenetv2_1xb8-1k_coco-mini/debiased'
+debiased = 'work_dirs/cam_mobilenetv2_1xb8-500_coco-mini/debiased'
 weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
 backbone = dict(
     type='MobileNetV2',
