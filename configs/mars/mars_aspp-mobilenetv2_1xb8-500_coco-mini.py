@@ -36,7 +36,7 @@ model = dict(
     _delete_=True,
     type='MARS',
     segmentor=dict(_base_.model, backbone=dict(out_indices=(1, 2, 4, 6), **backbone)),
-    teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 1000 iterations
+    teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 500 iterations
     crf=dict(type='PAR', num_iter=10),  # ours: the CRF at every step is too slow for a CPU
     limit_to_tags=True,  # ours
     data_preprocessor=dict(
