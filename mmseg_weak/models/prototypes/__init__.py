@@ -1,4 +1,4 @@
 """Vectors that stand for many: clusters and what is drawn from them."""
-from .kmeans import weighted_kmeans
+from .weighted_kmeans import weighted_kmeans
 
 __all__ = ['weighted_kmeans']
