@@ -1,5 +1,6 @@
 """Decode heads for features as our backbones give them."""
 from .dpt import DPTMapHead
 from .large_fov import LargeFOV
+from .token_fusion import TokenFusion, TokenFusionHead
 
-__all__ = ['DPTMapHead', 'LargeFOV']
+__all__ = ['DPTMapHead', 'LargeFOV', 'TokenFusion', 'TokenFusionHead']

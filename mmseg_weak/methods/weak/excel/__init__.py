@@ -1,0 +1,22 @@
+"""ExCEL: dense knowledge of CLIP from both sides, a single-stage method from image tags.
+
+Yang et al., Exploring CLIP's Dense Knowledge for Weakly Supervised Semantic Segmentation, CVPR 2025, arXiv 2503.20826;
+zwyang6/ExCEL @ 2cd7f51 (no licence).
+
+    texts     class texts enriched by a bank of attributes (TSE)                     :mod:`.text`
+    maps      patches of a calibrated, frozen tower against the texts (SVC, LVC)     :mod:`.maps`
+    labels    spread along the attention, background, PAR                            :mod:`.labels`
+    decoder   the tokens of all blocks -> X -> logits                                ``TokenFusionHead``
+    P = sigmoid(3 (cos(X, X) - mean));  L = L_seg + 0.1 L_div
+
+L_seg is the cross-entropy by halves with eps 1e-6 (``split_cross_entropy``), L_div is AFA's loss on pairs of patches
+within a radius of 8 with P as the affinity (``AttentionAffinityLoss``).
+
+The room holds these equations; a registered segmentor, its schedule and its configs are not in it.
+"""
+from .labels import affinity_of, maps_to_planes, planes_to_labels, refined_class_maps
+from .maps import calibrated_tokens, patch_text_maps, recent_attention, relation_map, surgery_maps
+from .text import attribute_bank, enrich_texts
+
+__all__ = ['affinity_of', 'attribute_bank', 'calibrated_tokens', 'enrich_texts', 'maps_to_planes', 'patch_text_maps',
+           'planes_to_labels', 'recent_attention', 'refined_class_maps', 'relation_map', 'surgery_maps']
