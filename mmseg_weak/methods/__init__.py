@@ -1,4 +1,4 @@
 """One published method, one room."""
-from . import semi, weak
+from . import openvocab, semi, weak
 
-__all__ = ['semi', 'weak']
+__all__ = ['openvocab', 'semi', 'weak']

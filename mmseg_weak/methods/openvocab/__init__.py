@@ -1,1 +1,4 @@
 """Methods that find what a text names. A room whose docstring says so holds only some of a method's equations."""
+from .clip_dinoiser import CLIPDINOiserHead
+
+__all__ = ['CLIPDINOiserHead']
