@@ -23,7 +23,7 @@ model = dict(
     seed=_base_.model['seed'],
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))  # paper: heads 10 times faster
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
 lift = dict(
     baseline='cam/cam_toyworld.py',

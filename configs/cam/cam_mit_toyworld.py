@@ -25,5 +25,5 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
         size=_base_.crop_size))
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator

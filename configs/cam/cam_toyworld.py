@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/default_runtime.py'
 ]
 model = dict(data_preprocessor=dict(size=_base_.crop_size))
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator

@@ -18,7 +18,7 @@ model = dict(
 max_iters = 500
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
 lift = dict(
     baseline='cam/cam_toyworld.py',

@@ -19,6 +19,6 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='mmseg_weak://toyworld_vit.pth')),
     seed=dict(scales=(1.0, 0.75, 1.25), flip='sum', normalize='minmax', eps=1e-8, multiple=8),
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
 lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=None)

@@ -15,6 +15,6 @@ model = dict(
     dropout=0.0,  # ours: a network from scratch and of 128 channels
     seed=_base_.model['seed'],
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
 lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=None)

@@ -33,6 +33,6 @@ model = dict(
     seed=_base_.model['seed'],
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 custom_hooks = [dict(type='EMATeacherHook')]
-val_evaluator = [dict(type='SeedMetric'), dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
+val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
 lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=None)
