@@ -19,7 +19,6 @@ debias = dict(
     ratio=0.4,
     clusters=2,
     background_clusters=2,
-    centre=True,  # ours: a classifier's features are similar everywhere
     crf=dict(type='DenseCRF', preset='deeplab'))
 train_pipeline = [
     dict(type='LoadImage'),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -79,6 +80,17 @@ def image_centroids(features: Tensor, labels: Tensor, clusters: int = 2, backgro
     return found
 
 
+def _load_quietly(network: BaseModule) -> None:
+    """Load its weights without mmengine's line for each parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        network.init_weights()
+    finally:
+        logger.setLevel(level)
+
+
 class Debiaser:
     """Two passes over a data set: :meth:`look` at all images, :meth:`settle`, then :meth:`debias` each.
 
@@ -104,7 +116,7 @@ class Debiaser:
             raise ConfigError(f'debias.ratio={ratio}, clusters={clusters}, background_clusters={background_clusters}, '
                               f'target_thr={target_thr}; give 0 < ratio <= 1, one cluster or more, 0 < target_thr < 1.')
         self.extractor = MODELS.build(dict(dict(type='DenseFeatures'), **extractor))
-        self.extractor.init_weights()
+        _load_quietly(self.extractor)
         self.extractor.to(device).eval()
         self.crf: Refiner | None = MODELS.build(crf) if crf else None
         self.num_classes, self.ratio, self.device, self.target_thr = num_classes, ratio, device, target_thr
