@@ -1,4 +1,5 @@
 """Methods that find what a text names. A room whose docstring says so holds only some of a method's equations."""
 from .clip_dinoiser import CLIPDINOiserHead
+from .tris import TRISHead
 
-__all__ = ['CLIPDINOiserHead']
+__all__ = ['CLIPDINOiserHead', 'TRISHead']
