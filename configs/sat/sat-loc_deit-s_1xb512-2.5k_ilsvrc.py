@@ -1,10 +1,8 @@
 # SAT for localisation, ILSVRC 2012, DeiT-S/16 (ICCV 2023, ILSVRC table): one pass over 1281167 images (the
 # authors' loop ends after its first epoch), 512 a batch. Numbers are the repository's (train_ImageNet.py).
 # Folder as released: $MMSEG_WEAK_DATA/ILSVRC or data/ILSVRC, with Data/CLS-LOC and Annotations/CLS-LOC.
-import os
-
 _base_ = ['./sat-loc_deit-s_1xb256-720_cub200.py']
-data_root = os.path.join(os.environ.get('MMSEG_WEAK_DATA', 'data'), 'ILSVRC')
+data_root = '{{$MMSEG_WEAK_DATA:data}}/ILSVRC'
 num_classes = 1001
 batch = 512
 train_dataloader = dict(
