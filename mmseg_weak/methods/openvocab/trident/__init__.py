@@ -1,0 +1,42 @@
+"""Trident: CLIP's windows are spliced as features, SAM says what belongs together.
+
+Shi, Dong & Xu, Harnessing Vision Foundation Models for High-Performance, Training-Free Open Vocabulary Segmentation,
+ICCV 2025, arXiv 2411.09219; YuHengsss/Trident @ a93b346 (Apache-2.0).
+
+    splice     the last block's output of every window, mixed by DINO's affinity
+               (``attention='proxyclip'``), on one canvas; the mean where windows overlap        :mod:`.splicing`
+    aggregate  W canvas, W from SAM's last attention where the values of a head agree            :mod:`.splicing`
+    refine     regions of the prediction as prompts of SAM, its masks weighed by CLIP            :mod:`.refine`
+
+Then LNpost, projection and cosines with the names, softmax of 40 times them; a class has the best of its names.
+
+Deviations. The mean that DINO's affinity subtracts is each window's, as in ProxyCLIP; published: of all windows of an
+image (``attention_cfg=dict(per_image=False)``). Any class may have several names, not the background alone. In regions
+whose mask SAM is not sure of, CLIP's labels come back; the official code takes the maximum first and then compares with
+it, so that labels never change (:func:`merge_failed`, ``as_published=True``).
+
+The room holds these functions; the networks of SAM and DINO, a registered segmentor and configs are not in it.
+"""
+from .refine import (
+    Region,
+    combine_masks,
+    find_regions,
+    mask_prompt,
+    merge_failed,
+    reject_labels,
+    replace_empty,
+)
+from .splicing import (
+    aggregate,
+    clip_size,
+    cut_windows,
+    sam_weights,
+    splice,
+    spliced_features,
+    window_features,
+    windows_of,
+)
+
+__all__ = ['Region', 'aggregate', 'clip_size', 'combine_masks', 'cut_windows', 'find_regions', 'mask_prompt',
+           'merge_failed', 'reject_labels', 'replace_empty', 'sam_weights', 'splice', 'spliced_features',
+           'window_features', 'windows_of']
