@@ -2,6 +2,7 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -212,7 +213,7 @@ def train(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
 
 @cli.command(epilog='Example: mmseg-weak test unimatch_toyworld work_dirs/unimatch_toyworld/iter_3000.pth')
 @click.argument('config')
-@click.argument('checkpoint')
+@click.argument('checkpoint', required=False)
 @click.argument('overrides', nargs=-1)
 @click.option('--work-dir', help='Folder of logs and results.')
 @click.option('--out', help='Folder to write the predicted masks to.')
@@ -221,14 +222,17 @@ def train(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
 @click.option('--loader', help='Another loader of CONFIG with its evaluator: val, or train_eval for seeds.')
 @click.option('--cfg-options', multiple=True, help='key=value that overrides the config; several may follow.')
 @click.option('--launcher', type=click.Choice(['none', 'pytorch', 'slurm', 'mpi']), default='none', show_default=True)
-def test(config: str, checkpoint: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
-    """Evaluate CHECKPOINT on the test images of CONFIG."""
+def test(config: str, checkpoint: str | None, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
+    """Evaluate CHECKPOINT on the test images of CONFIG; configs that train nothing have none."""
     from mmseg_weak.apis.train import test as run
+    if checkpoint and '=' in checkpoint and not Path(checkpoint).is_file():  # an override in its place
+        checkpoint, overrides = None, (checkpoint, *overrides)
     with logs_to_stderr():
         metrics = run(config, checkpoint, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
     for name, value in metrics.items():
         click.echo(f'{name} {value}')
-    click.echo(f'Next: mmseg-weak predict IMAGES --out DIR --config {config} --checkpoint {checkpoint}')
+    click.echo(f'Next: mmseg-weak predict IMAGES --out DIR --config {config} --checkpoint {checkpoint}' if checkpoint
+               else f'Next: mmseg-weak predict IMAGES --text "NAME; NAME" --method {config}')
 
 
 @cli.command(epilog='Example: mmseg-weak predict photos --out labels --config unimatch_toyworld --checkpoint '

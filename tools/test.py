@@ -10,7 +10,7 @@ def parse_args() -> argparse.Namespace:
     """Arguments of mmseg's own script."""
     parser = argparse.ArgumentParser(description='Test (and evaluate) a segmentor')
     parser.add_argument('config', help='config file, or the name of one of ours')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; none where nothing is trained')
     parser.add_argument('--work-dir', help='folder of logs and results')
     parser.add_argument('--out', help='folder to write the predicted masks to')
     parser.add_argument('--show-dir', help='folder to write painted images to')

@@ -80,15 +80,16 @@ def train(config: Union[str, Path, Config], work_dir: Optional[Union[str, Path]]
     return runner
 
 
-def test(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_dir: Optional[Union[str, Path]] = None,
-         out: Optional[Union[str, Path]] = None, show_dir: Optional[Union[str, Path]] = None, tta: bool = False,
+def test(config: Union[str, Path, Config], checkpoint: Optional[Union[str, Path]] = None,
+         work_dir: Optional[Union[str, Path]] = None, out: Optional[Union[str, Path]] = None,
+         show_dir: Optional[Union[str, Path]] = None, tta: bool = False,
          cfg_options: Optional[Mapping[str, Any]] = None, launcher: str = 'none',
          loader: Optional[str] = None) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test set.
 
     Args:
         config: path, name of one of our configs, or a config object.
-        checkpoint: file, or a URL that mmengine knows.
+        checkpoint: file, or a URL that mmengine knows; None for a config that trains nothing.
         work_dir: folder of logs and results.
         out: folder to write the predicted masks to.
         show_dir: folder to write painted images to.
@@ -103,13 +104,16 @@ def test(config: Union[str, Path, Config], checkpoint: Union[str, Path], work_di
 
     Raises:
         MissingFileError: the checkpoint is not there.
-        ConfigError: the config lacks what an option needs.
+        ConfigError: the config lacks what an option needs, or trains and got no checkpoint.
     """
-    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
+    if checkpoint is not None and '://' not in str(checkpoint) and not Path(checkpoint).is_file():
         raise MissingFileError(f'The checkpoint {checkpoint} does not exist; give a .pth file of this config, for '
                                'example the one that work_dir/last_checkpoint names.')
     cfg = _prepare(config, work_dir, cfg_options, launcher)
-    cfg.load_from, cfg.resume = str(checkpoint), False
+    if checkpoint is None and cfg.get('train_cfg') is not None:
+        raise ConfigError(f'{cfg.filename} is a config that trains: name the checkpoint to test, for example the one '
+                          'that work_dir/last_checkpoint names.')
+    cfg.load_from, cfg.resume = None if checkpoint is None else str(checkpoint), False
     if loader is not None:
         known = sorted(key.removesuffix('_dataloader') for key in cfg if key.endswith('_dataloader')
                        and key.replace('_dataloader', '_evaluator') in cfg)

@@ -2,7 +2,13 @@
 steps.
 """
 from . import transforms
-from .benchmarks import COCO14Dataset, COCO14WSSSDataset, VOC12WSSSDataset
+from .benchmarks import (
+    COCO14Dataset,
+    COCO14WSSSDataset,
+    COCOObjectDataset,
+    PascalVOC20Dataset,
+    VOC12WSSSDataset,
+)
 from .folder import FolderSegDataset, UnlabeledDataset
 from .localization import CUBLocalization, ILSVRCLocalization, LocalizationDataset, WSOLListDataset
 from .pseudo import DebiasedLabelDataset, PseudoLabelDataset
@@ -14,6 +20,7 @@ from .toyworld import ToyWorldDataset
 __all__ = [
     'COCO14Dataset',
     'COCO14WSSSDataset',
+    'COCOObjectDataset',
     'CUBLocalization',
     'DebiasedLabelDataset',
     'FolderSegDataset',
@@ -21,6 +28,7 @@ __all__ = [
     'ImageLabelDataset',
     'LocalizationDataset',
     'MultiSourceSampler',
+    'PascalVOC20Dataset',
     'PseudoLabelDataset',
     'RunIndex',
     'RunSampler',

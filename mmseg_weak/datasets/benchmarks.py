@@ -1,11 +1,13 @@
 """VOC 2012 and COCO 2014 for learning from image tags: class lists as the published methods have them."""
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from mmseg.utils import get_classes, get_palette
 
 from .folder import FolderSegDataset
 from .tags import ImageLabelDataset
 
-__all__ = ['COCO_CLASSES', 'COCO14Dataset', 'COCO14WSSSDataset', 'VOC12WSSSDataset']
+__all__ = ['COCO_CLASSES', 'COCO14Dataset', 'COCO14WSSSDataset', 'COCOObjectDataset', 'PascalVOC20Dataset',
+           'VOC12WSSSDataset']
 
 COCO_CLASSES = (
     'background', 'person', 'bicycle', 'car', 'motorcycle', 'airplane', 'bus', 'train', 'truck', 'boat',
@@ -44,3 +46,23 @@ class COCO14WSSSDataset(ImageLabelDataset):
 class VOC12WSSSDataset(ImageLabelDataset):
     """VOC 2012 with tags over the 20 things; from ``cls_labels*.npy``, or from the folder ``Annotations``."""
     METAINFO = dict(classes=tuple(get_classes('voc')), palette=get_palette('voc'))
+
+
+@DATASETS.register_module()
+class PascalVOC20Dataset(BaseSegDataset):
+    """VOC 2012 as open vocabularies are evaluated on it without background: 0 becomes 255, the others lose one."""
+    METAINFO = dict(classes=tuple(get_classes('voc'))[1:], palette=get_palette('voc')[1:])
+
+    def __init__(self, img_suffix: str = '.jpg', seg_map_suffix: str = '.png', reduce_zero_label: bool = True,
+                 **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, reduce_zero_label=reduce_zero_label,
+                         **kwargs)
+
+
+@DATASETS.register_module()
+class COCOObjectDataset(BaseSegDataset):
+    """COCO 2017: background and 80 things; ``tools/dataset_converters/coco_object.py`` makes its masks."""
+    METAINFO = COCO14Dataset.METAINFO
+
+    def __init__(self, img_suffix: str = '.jpg', seg_map_suffix: str = '_instanceTrainIds.png', **kwargs) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)

@@ -15,8 +15,16 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 def all_configs() -> list[str]:
-    """Paths of the configs that a person trains, relative to configs/."""
+    """Paths of the configs that a person runs, relative to configs/."""
     return sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.glob('*/*.py') if not p.parent.name.startswith('_'))
+
+
+def test_only(path: str) -> bool:
+    """Whether nothing is trained: the config evaluates class names."""
+    return '_base_/datasets/open_vocab/' in (CONFIGS / path).read_text(encoding='utf-8')
+
+
+test_only.__test__ = False
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +40,33 @@ def _middle_of_a_run():
     hub.runtime_info.update(before)
 
 
-@pytest.fixture(params=all_configs())
+@pytest.fixture(params=[path for path in all_configs() if not test_only(path)])
 def config(request) -> Config:
-    """One config after another; its file name is ``config.filename``."""
+    """One config that trains after another; its file name is ``config.filename``."""
     return Config.fromfile(str(CONFIGS / request.param))
+
+
+@pytest.fixture(params=[path for path in all_configs() if test_only(path)])
+def test_only_config(request) -> Config:
+    """One config without training after another."""
+    return Config.fromfile(str(CONFIGS / request.param))
+
+
+@pytest.fixture
+def small_open_vocab():
+    """Function: build an open-vocabulary config's model on random towers of ToyWorld's size, windows of 32 pixels."""
+    def build(config: Config, seed: int = 0):
+        torch.manual_seed(seed)
+        model = config.model.copy()
+        _forget_files(model)
+        model.clip.update(name='toyworld_clip', cache_dir=None, templates='name')
+        for part, size in dict(short_side_px=48, crop_px=32, stride_px=16, multiple_px=8).items():
+            if model.test_cfg.get(part):
+                model.test_cfg[part] = size
+        if model.get('proxy'):
+            model.proxy.update(model_name='toyworld_vit', out_indices=(5, ))
+        return MODELS.build(model)
+    return build
 
 
 @pytest.fixture

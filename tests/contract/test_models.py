@@ -3,6 +3,7 @@ import copy
 
 import torch
 from mmengine.optim import OptimWrapper
+from mmseg.structures import SegDataSample
 
 
 class _Watched(OptimWrapper):
@@ -49,3 +50,15 @@ def _one(batch: dict) -> dict:
     sample = batch['data_samples'][0]
     sample.set_metainfo(dict(pad_shape=sample.img_shape))
     return dict(inputs=batch['inputs'][:1], data_samples=[sample])
+
+
+def test_prediction_without_training_and_state(test_only_config, small_open_vocab):
+    model, twin = small_open_vocab(test_only_config), small_open_vocab(test_only_config, seed=1)
+    assert not any(p.requires_grad for p in model.parameters())
+    twin.load_state_dict(copy.deepcopy(model.state_dict()))
+    image = torch.randint(256, (3, 41, 60), dtype=torch.uint8)
+    data = [SegDataSample(metainfo=dict(img_shape=(41, 60), ori_shape=(50, 73))) for _ in range(2)]
+    seen, again = (m.test_step(dict(inputs=[image], data_samples=[d]))[0] for m, d in zip((model, twin), data))
+    assert seen.pred_sem_seg.data.shape == seen.confidence.data.shape == (1, 50, 73)
+    assert seen.pred_sem_seg.data.max() < model.num_classes
+    assert torch.equal(seen.confidence.data, again.confidence.data)

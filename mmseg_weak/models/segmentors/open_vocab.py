@@ -1,6 +1,7 @@
 """The frame of the methods that find what class names say, without training for them."""
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -83,11 +84,14 @@ class OpenVocabSegmentor(BaseSegmentor):
         self.num_classes = len(self.names.classes)
         self.clip = MODELS.build(clip)
         self.proxy = MODELS.build(proxy).requires_grad_(False).eval() if proxy else None
+        if self.proxy is not None:
+            self.proxy.init_weights()  # a runner does so before training only
         self.refiner = MODELS.build(refiner) if refiner else None
         self.crf = MODELS.build(crf) if crf else None
         if self.refiner is not None and not hasattr(self.refiner, 'dilations'):
             raise ConfigError(f'model.refiner is {type(self.refiner).__name__}, which looks at all names at once; '
                               'PAMR and PAR refine cosines, and DenseCRF goes into model.crf.')
+        self.register_load_state_dict_post_hook(_forgive_nothing)
         self._texts: OrderedDict[ClassNames, Tensor] = OrderedDict()
         self.align_corners = False
 
@@ -98,14 +102,16 @@ class OpenVocabSegmentor(BaseSegmentor):
         """Pixels of the tower's patch (of a ResNet: its whole stride)."""
         return getattr(self.clip.vision, 'patch_size', 32)
 
-    def resized(self, image: Tensor) -> Tensor:
-        """(3,H,W) RGB, 0 to 255 -> (3,h,w), whole numbers."""
-        height, width = image.shape[-2:]
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns that an image is resized to, rounded as mmcv does."""
         cfg = self.test_cfg
         factor = min(cfg['short_side_px'] / min(height, width), cfg['long_side_px'] / max(height, width))
-        size = tuple(max(int(side * factor + 0.5), 1) for side in (height, width))
-        image = image.float()
-        if size == (height, width):
+        return max(int(height * factor + 0.5), 1), max(int(width * factor + 0.5), 1)
+
+    def resized(self, image: Tensor) -> Tensor:
+        """(3,H,W) RGB, 0 to 255 -> (3,h,w), whole numbers."""
+        size, image = self.target_size(*image.shape[-2:]), image.float()
+        if size == tuple(image.shape[-2:]):
             return image
         return F.interpolate(image[None], size, mode='bilinear', align_corners=False)[0].round_().clamp_(0, 255)
 
@@ -151,6 +157,10 @@ class OpenVocabSegmentor(BaseSegmentor):
             self._texts.popitem(last=False)
         self._texts[names] = self._texts[names].to(device)
         return self._texts[names]
+
+    def knows(self, names: ClassNames) -> bool:
+        """Whether the embeddings of names are in memory."""
+        return names in self._texts
 
     @torch.no_grad()
     def label(self, kept: KeptFeatures, names: ClassNames | None = None, image: Tensor | None = None,
@@ -235,6 +245,12 @@ class OpenVocabSegmentor(BaseSegmentor):
     def train(self, mode: bool = True) -> 'OpenVocabSegmentor':
         """The networks stay in eval mode."""
         return super().train(False)
+
+
+def _forgive_nothing(model: OpenVocabSegmentor, keys: NamedTuple) -> None:
+    """A checkpoint without any weight ('mmseg_weak://none') is meant so: no list of 200 missing names."""
+    if len(keys.missing_keys) == len(model.state_dict()):
+        keys.missing_keys.clear()
 
 
 def _settings(given: dict | None) -> dict:

@@ -6,9 +6,10 @@ from mmengine.runner import CheckpointLoader
 
 from mmseg_weak.errors import MissingFileError, near
 
-__all__ = ['PREFIX', 'packaged_weights', 'resolve_weights']
+__all__ = ['NONE', 'PREFIX', 'packaged_weights', 'resolve_weights']
 
 PREFIX = 'mmseg_weak://'
+NONE = f'{PREFIX}none'
 _FOLDER = Path(__file__).resolve().parents[2] / 'weights'
 
 
@@ -33,6 +34,11 @@ def resolve_weights(path: str) -> str:
 
 @CheckpointLoader.register_scheme(prefixes=PREFIX, force=True)
 def _load(filename: str, map_location: str | None = None, logger: str = 'current') -> dict:
-    """For mmengine: ``init_cfg=dict(type='Pretrained', checkpoint='mmseg_weak://toyworld_vit.pth')``."""
+    """For mmengine: ``init_cfg=dict(type='Pretrained', checkpoint='mmseg_weak://toyworld_vit.pth')``.
+
+    'mmseg_weak://none' holds no weight at all: what stock ``tools/test.py`` is given for a model that is not trained.
+    """
+    if filename == NONE:
+        return dict(state_dict={})
     state = torch.load(resolve_weights(filename), map_location=map_location, weights_only=True)
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}

@@ -133,6 +133,18 @@ def test_names_change_without_the_image():
     assert ((labels == 1) == (swapped == 0)).float().mean() > 0.999
 
 
+def test_a_checkpoint_without_weights_is_meant_so(tmp_path):
+    from mmengine.runner import load_checkpoint
+    model = build()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    load_checkpoint(model, 'mmseg_weak://none', strict=True)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    before.pop('clip.logit_scale')
+    torch.save(before, tmp_path / 'part.pth')
+    with pytest.raises(RuntimeError, match='missing keys in source state_dict: clip.logit_scale'):
+        load_checkpoint(model, str(tmp_path / 'part.pth'), strict=True)
+
+
 def test_wrong_settings_are_told():
     with pytest.raises(ConfigError, match=r"^model.test_cfg has the key 'short_side', which is none of short_side_px, "
                                           r'.*\. Did you mean short_side_px'):

@@ -1,0 +1,8 @@
+# Pascal VOC 2012 val, 1449 photographs, 20 classes; background pixels do not count.
+_base_ = './base.py'
+test_dataloader = dict(
+    dataset=dict(
+        type='PascalVOC20Dataset',
+        data_root='{{$MMSEG_WEAK_DATA:data}}/VOCdevkit/VOC2012',
+        ann_file='ImageSets/Segmentation/val.txt',
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass')))

@@ -1,0 +1,6 @@
+# CLIP, ADE20K: no published figure.
+_base_ = [
+    '../_base_/models/open_vocab/clip.py', '../_base_/datasets/open_vocab/ade20k.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(names='ade20k')

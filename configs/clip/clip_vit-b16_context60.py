@@ -1,0 +1,6 @@
+# CLIP, Context60: no published figure.
+_base_ = [
+    '../_base_/models/open_vocab/clip.py', '../_base_/datasets/open_vocab/context60.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(names='context59', background='word', test_cfg=dict(prob_thr=0.2))

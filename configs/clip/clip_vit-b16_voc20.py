@@ -1,0 +1,6 @@
+# CLIP, VOC20: no published figure.
+_base_ = [
+    '../_base_/models/open_vocab/clip.py', '../_base_/datasets/open_vocab/voc20.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(names='voc20')

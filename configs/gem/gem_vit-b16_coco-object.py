@@ -1,0 +1,6 @@
+# GEM, COCO-Object: ours: the paper has no such figure.
+_base_ = [
+    '../_base_/models/open_vocab/gem.py', '../_base_/datasets/open_vocab/coco_object.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(names='coco_object', background='stuff')

@@ -1,0 +1,6 @@
+# GEM, COCO-Stuff: ours: the paper has no such figure.
+_base_ = [
+    '../_base_/models/open_vocab/gem.py', '../_base_/datasets/open_vocab/coco_stuff.py',
+    '../_base_/default_runtime.py'
+]
+model = dict(names='coco_stuff')
