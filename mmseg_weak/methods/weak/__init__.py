@@ -2,6 +2,7 @@
 from .afa import AFA
 from .bas import BAS, BASLocalizer
 from .cam import CAMClassifier
+from .clip_es import CLIPES
 from .doei import DOEIAdapter
 from .esol import ESOLClassifier
 from .irn import AffinityNet, IRNet
@@ -13,5 +14,5 @@ from .seam import SEAM
 from .toco import ToCo
 from .usage import USAGE
 
-__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'DOEIAdapter', 'ESOLClassifier', 'IRNet',
-           'MARS', 'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo', 'USAGE']
+__all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'CLIPES', 'DOEIAdapter', 'ESOLClassifier',
+           'IRNet', 'MARS', 'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo', 'USAGE']

@@ -16,19 +16,31 @@ The prompt is the one of lowest sharpness: the mean over images of the variance 
 in an image of several classes none takes it all (section 3.2 of the paper; the repository holds the outcome alone,
 'a clean origami {}.').
 
-The room holds these equations; a registered segmentor and its configs are not in it. The CRF is ``models/refine``'s,
-the background score and the texts are ``models/cam``'s and ``models/clip``'s.
+The CRF is ``models/refine``'s (``refiner``), the background score and the texts are ``models/cam``'s and
+``models/clip``'s; labels with ignored pixels are what ``mmseg-weak pseudo-label --conf-thr 0.95`` writes, and any
+segmentor of mmseg learns from them. Configs are not there yet.
+
+Deviation: images without tags are given those that CLIP finds (the paper always has tags).
 """
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from mmseg.registry import MODELS
 from torch import Tensor
 
+from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.cam import grad_cam, normalize_cam, tokens_to_map
 from mmseg_weak.models.cam.class_attention import attention_transition, refine_by_attention
 from mmseg_weak.models.clip import DenseViT, Score
 from mmseg_weak.models.clip.blocks import attended, fed, split_heads
+from mmseg_weak.models.clip.tag_names import tag_background, tag_texts
+from mmseg_weak.models.segmentors import TagSegmentor
 
-__all__ = ['competing', 'confident_mask', 'mean_attention', 'prompt_sharpness', 'refined_maps', 'softmax_cams']
+__all__ = ['CLIPES', 'competing', 'confident_mask', 'mean_attention', 'prompt_sharpness', 'refined_maps',
+           'softmax_cams']
 
 
 def competing(present: Tensor, num_background: int) -> Tensor:
@@ -120,3 +132,95 @@ def prompt_sharpness(probs: Tensor, present: Tensor) -> Tensor:
     variance = ((probs - mean[:, None]).square() * present).sum(1) / count.clamp(min=1)
     several = count > 1
     return variance[several].mean() if bool(several.any()) else variance.sum() * 0
+
+
+@MODELS.register_module()
+class CLIPES(TagSegmentor):
+    """Seeds of a frozen CLIP; there is nothing to train.
+
+    Args:
+        clip: config of an ``OpenCLIP`` with a ViT, ``positions='bilinear'`` and ``templates='origami'``.
+        classes: names of the foreground classes, in order. Those that CLIP-ES calls otherwise are replaced.
+        num_classes: all classes, the background among them.
+        background: words that compete with the classes; None: CLIP-ES's, without those that a class is called by.
+        share: of :func:`.share_boxes`. Paper: 0.4.
+        last: blocks whose attention counts. Paper: 8; all of a tower that has fewer.
+        **kwargs: of :class:`.TagSegmentor`. Of ``seed`` only ``background`` and ``thr`` matter, 'power' and 1 here:
+            maps are made at one scale.
+
+    Raises:
+        ConfigError: names and ``num_classes`` do not agree, or the tower is no ViT.
+    """
+
+    def __init__(self, clip: dict, classes: Sequence[str], num_classes: int, background: Sequence[str] | None = None,
+                 share: float = 0.4, last: int = 8, seed: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(num_classes=num_classes, seed=dict(dict(background='power', thr=1.0), **(seed or {})),
+                         **kwargs)
+        if len(classes) != self.num_tags:
+            raise ConfigError(f'model.classes names {len(classes)} classes and model.num_classes={num_classes} leaves '
+                              f'{self.num_tags} beside the background; name every foreground class.')
+        self.clip = MODELS.build(clip)
+        if not isinstance(self.clip.vision, DenseViT):
+            raise ConfigError(f'model.clip.name is {self.clip.name!r}, whose image tower is no ViT; CLIP-ES needs its '
+                              'attention, as of ViT-B-16-quickgelu.')
+        words = tag_background(classes) if background is None else tuple(background)
+        self.names, self.num_words = (*tag_texts(classes), *words), len(words)
+        self.share, self.last = share, last
+        self._texts: Tensor | None = None
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._texts = None
+
+    @property
+    def texts(self) -> Tensor:
+        """(K+n,d) unit vectors of classes and background words; encoded once."""
+        if self._texts is None or self._texts.device != self.clip.logit_scale.device:
+            self._texts = self.clip.encode_names(self.names)
+        return self._texts
+
+    def class_maps(self, images: Tensor, present: Tensor | None = None) -> Tensor:
+        """Refined class maps at patch resolution: (B,3,H,W) -> (B,K,h,w) in [0, 1], one scale.
+
+        Sides that are no multiples of the patch are resized (bicubic) to the next ones.
+
+        Args:
+            images: normalised.
+            present: (B,K) bool, what competes with the background and is mapped. None: all classes.
+        """
+        tower, patch = self.clip.vision, self.clip.vision.patch_size
+        size = tuple(math.ceil(n / patch) * patch for n in images.shape[-2:])
+        if size != tuple(images.shape[-2:]):
+            images = F.interpolate(images, size, mode='bicubic', align_corners=False)
+        if present is None:
+            present = torch.ones(len(images), self.num_tags, dtype=torch.bool, device=images.device)
+        used = competing(present, self.num_words)
+        wanted = F.pad(present, (0, self.num_words))
+        with torch.no_grad():
+            grid, x, attention = tower.grid(images), tower.embed(images), []
+            for layer in range(tower.depth - 1):
+                x, heads = tower.block(x, layer, grid)
+                if layer >= tower.depth - self.last:
+                    attention.append(Score(heads.q, heads.k).weights().mean(1))
+        maps, _, final = softmax_cams(tower, x, grid, self.texts, self.clip.scale, wanted, used)
+        affinity = mean_attention([*attention, final], self.last)
+        return refined_maps(maps[:, :self.num_tags], affinity, present, self.share)
+
+    def seed_scores(self, images: Tensor, present: Tensor | None = None, size: tuple[int, int] | None = None) -> Tensor:
+        """:meth:`class_maps` at image size (B,K,H,W)."""
+        return F.interpolate(self.class_maps(images, present), size or tuple(images.shape[-2:]), mode='bilinear',
+                             align_corners=False)
+
+    def tag_logits(self, images: Tensor) -> Tensor:
+        """Log-odds of each class among all classes and background words, by the image's feature: (B,3,H,W) -> (B,K)."""
+        probs = (self.clip.scale * self.clip.encode_image(images) @ self.texts.T).softmax(1)
+        return probs[:, :self.num_tags].logit(eps=1e-6)
+
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Nothing.
+
+        Raises:
+            ConfigError: always, with what to do instead.
+        """
+        raise ConfigError('CLIPES trains nothing: write its masks with `mmseg-weak pseudo-label` and train any '
+                          'segmentor on them.')

@@ -2,7 +2,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
+from mmseg_weak.errors import ConfigError
 from mmseg_weak.methods.weak.clip_es import (
     competing,
     confident_mask,
@@ -88,3 +91,36 @@ def test_sharpness_by_hand():
 def test_texts():
     assert len(TAG_BACKGROUND) == 25 == len(tag_background(['person', 'tvmonitor']))
     assert tag_texts(['bird', 'cow']) == ('bird avian', 'cow')
+
+
+def build(**kwargs):
+    """CLIP-ES over the tiny CLIP's architecture with random weights."""
+    clip = dict(type='OpenCLIP', name='toyworld_clip', positions='bilinear', templates='origami', cache_dir=None)
+    config = dict(type='CLIPES', clip=clip, classes=['bird', 'cow'], num_classes=3) | kwargs
+    return MODELS.build(config).eval()
+
+
+def test_segmentor_gives_masks_of_the_tags():
+    """Any size; tags decide what is mapped; an image alone gives what it gives in a batch; no training."""
+    model = build()
+    assert model.names[:2] == ('bird avian', 'cow') and len(model.names) == 27
+    images, samples = torch.randn(2, 3, 70, 50), []
+    for tags in ([1, 0], [1, 1]):
+        sample = SegDataSample(metainfo=dict(ori_shape=(35, 25)))
+        sample.set_data(dict(gt_image_label=torch.tensor(tags, dtype=torch.uint8)))
+        samples.append(sample)
+    out = model.predict(images, samples)
+    assert out[0].seg_logits.data.shape == (3, 35, 25) and not out[0].seg_logits.data[2].any()
+    assert set(out[0].pred_sem_seg.data.unique().tolist()) <= {0, 1}
+    maps = model.seed_scores(images, torch.tensor([[True, False], [True, True]]))
+    alone = model.seed_scores(images[1:], torch.tensor([[True, True]]))
+    torch.testing.assert_close(maps[1:], alone, rtol=1e-3, atol=1e-3)
+    logits = model.tag_logits(images)
+    assert logits.shape == (2, 2) and torch.isfinite(logits).all() and (logits.sigmoid().sum(1) < 1).all()
+    with pytest.raises(ConfigError, match='CLIPES trains nothing'):
+        model.loss(images, samples)
+
+
+def test_names_must_fit():
+    with pytest.raises(ConfigError, match='model.classes names 1 classes and model.num_classes=3 leaves 2'):
+        build(classes=['bird'])
