@@ -235,23 +235,41 @@ def test(config: str, checkpoint: str | None, overrides: tuple, cfg_options: tup
                else f'Next: mmseg-weak predict IMAGES --text "NAME; NAME" --method {config}')
 
 
-@cli.command(epilog='Example: mmseg-weak predict photos --out labels --config unimatch_toyworld --checkpoint '
-                    'work_dirs/unimatch_toyworld/iter_3000.pth')
+@cli.command(epilog='Example, with a trained model: mmseg-weak predict photos --out labels --config unimatch_toyworld '
+                    '--checkpoint work_dirs/unimatch_toyworld/iter_3000.pth. Without one: mmseg-weak predict photos '
+                    '--text "horse; rider; grass" --method sclip')
 @click.argument('images', nargs=-1, required=True)
-@click.option('--out', required=True, help='Folder of masks/, confidence/, overlays/.')
-@click.option('--config', required=True, help='Config, a file or a name.')
-@click.option('--checkpoint', required=True, help='Checkpoint file.')
+@click.option('--out', help='Folder of masks/, confidence/, overlays/; with --text work_dirs/predict by default.')
+@click.option('--config', help='Config, a file or a name.')
+@click.option('--checkpoint', help='Checkpoint file.')
+@click.option('--text', help='Names to look for, with semicolons, or a .txt file with one class a line.')
+@click.option('--method', default='naclip', show_default=True, help='Finds names: clip, sclip, naclip, ...')
+@click.option('--weights', help='CLIP: a tag (openai), MODEL:TAG, a file, or toyworld.')
+@click.option('--background', help='Words of a class 0 for --text, as in --text.')
+@click.option('--threshold', type=float, default=0.0, show_default=True,
+              help='With --text: less probable pixels are background.')
 @click.option('--device', help='As torch names it; the GPU where there is one.')
 @click.option('--overwrite', is_flag=True, help='Label again what is there.')
 @click.option('--confidence/--no-confidence', default=True, show_default=True)
 @click.option('--overlays/--no-overlays', default=True, show_default=True)
 @click.option('--opacity', type=float, default=0.5, show_default=True, help='Of the masks in the overlays.')
 @click.option('--exif/--no-exif', default=True, show_default=True, help='Turn photos as their EXIF tag says.')
-def predict(**kwargs) -> None:
-    """Label IMAGES: files, folders or globs."""
+def predict(config: str | None, checkpoint: str | None, text: str | None, out: str | None, method: str,
+            weights: str | None, background: str | None, threshold: float, **kwargs) -> None:
+    """Label IMAGES: files, folders or globs; by a trained model (--config, --checkpoint) or by names (--text)."""
+    if text is not None and (config or checkpoint):
+        raise click.UsageError('--text finds names without training and takes no --config and --checkpoint; a config '
+                               'of such a method goes into --method')
+    if text is None and not (config and checkpoint and out):
+        raise click.UsageError('give --text "NAME; NAME", or --config, --checkpoint and --out of a trained model')
     from mmseg_weak.apis.predict import predict as run
+    from mmseg_weak.apis.predict import predict_text
     with logs_to_stderr():
-        result = run(**kwargs)
+        if text is None:
+            result = run(config=config, checkpoint=checkpoint, out=out, **kwargs)
+        else:
+            result = predict_text(text=text, out=out or 'work_dirs/predict', method=method, weights=weights,
+                                  background=background, threshold=threshold, **kwargs)
     for _, sentence in result.broken:
         click.echo(f'Skipped: {sentence}')
     click.echo(f'{len(result.written)} images labelled, {len(result.skipped)} were there already, {len(result.broken)} '

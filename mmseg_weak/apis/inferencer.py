@@ -73,6 +73,9 @@ class SegInferencer:
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.max_pixels, self.tile_px, self.overlap_px = max_pixels, tile_px, overlap_px
         self.min_side_px = min_side_px
+        if (self.cfg.get('model') or {}).get('clip') and 'train_cfg' not in self.cfg:
+            raise ConfigError(f'{self.cfg.filename or "the config"} finds names and is not trained: use `mmseg-weak '
+                              'predict --text`, or OpenVocabInferencer')
         self.model = build_model(self.cfg)
         meta: dict = {}
         if checkpoint is not None:
