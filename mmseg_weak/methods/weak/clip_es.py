@@ -12,9 +12,9 @@ Z (B,1+hw,D) are the tokens before the last block, t_c the unit text of a class 
 
 Only the last block is run with a gradient, and once for every class of the image with the most.
 
-The prompt is the one of lowest sharpness: the mean over images of the variance of p over the image's classes, so that
-in an image of several classes none takes it all (section 3.2 of the paper; the repository holds the outcome alone,
-'a clean origami {}.').
+The paper chooses its prompt, 'a clean origami {}.', by sharpness. The repository holds the outcome alone, so
+:func:`prompt_sharpness` is our reading and not checked against theirs: the mean over images of the variance of p over
+the image's classes; the lowest is best, since in an image of several classes none should take it all.
 
 The CRF is ``models/refine``'s (``refiner``), the background score and the texts are ``models/cam``'s and
 ``models/clip``'s; labels with ignored pixels are what ``mmseg-weak pseudo-label --conf-thr 0.95`` writes, and any
