@@ -5,8 +5,9 @@
     python benchmarks/lift.py --page-only
 
 A `*_toyworld.py` config names its baseline, its measure and the lift its author expects (`lift = dict(...)`). Each run
-is a process of its own through tools/train.py; a run that is already there is not made again. The measure is taken at
-the last iteration on the 100 validation images, not at the best one. Prints a table, asserts nothing.
+is a process of its own through tools/train.py, or tools/test.py where nothing is trained; a run that is already there
+is not made again. The measure is taken at the last iteration on the 100 validation images, not at the best one. Prints
+a table, asserts nothing.
 """
 import argparse
 import json
@@ -64,11 +65,12 @@ def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()
     if record.is_file():
         return json.loads(record.read_text())
     work_dir.mkdir(parents=True, exist_ok=True)
-    needs = Config.fromfile(str(CONFIGS / config)).get('needs')
-    if needs:
-        options = [*options, *prepare(needs, seed, out, threads)]
+    loaded = Config.fromfile(str(CONFIGS / config))
+    if loaded.get('needs'):
+        options = [*options, *prepare(loaded.needs, seed, out, threads)]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=str(ROOT))
-    command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / 'train.py'), str(CONFIGS / config), '--work-dir',
+    tool = 'train.py' if loaded.get('train_cfg') else 'test.py'  # a method that finds names is not trained
+    command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / tool), str(CONFIGS / config), '--work-dir',
                str(work_dir), '--cfg-options', f'randomness.seed={seed}', *options]
     start = time.time()
     with open(work_dir / 'stdout.txt', 'w', encoding='utf-8') as log:
@@ -82,8 +84,12 @@ def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()
 
 
 def last_scores(work_dir: Path) -> dict:
-    """Scores of the last validation in a run's scalars."""
+    """Scores of the last validation in a run's scalars, or of its test where nothing was trained."""
     scores = {}
+    for path in sorted(work_dir.glob('*/*.json')):  # a test writes its metrics here
+        row = json.loads(path.read_text())
+        if 'mIoU' in row:
+            scores = {k: row[k] for k in ('mIoU', 'aAcc') if k in row}
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             row = json.loads(line)
