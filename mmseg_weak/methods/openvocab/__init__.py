@@ -1,5 +1,6 @@
 """Methods that find what a text names. A room whose docstring says so holds only some of a method's equations."""
 from .clip_dinoiser import CLIPDINOiserHead
+from .maskclip import MaskCLIPSegmentor
 from .tris import TRISHead
 
-__all__ = ['CLIPDINOiserHead', 'TRISHead']
+__all__ = ['CLIPDINOiserHead', 'MaskCLIPSegmentor', 'TRISHead']

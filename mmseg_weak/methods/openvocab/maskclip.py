@@ -1,4 +1,4 @@
-"""MaskCLIP's refinement of score maps: prompt denoising and key smoothing. Its tower is ``attention='value'``.
+"""MaskCLIP: every patch keeps its own value (``attention='value'``); prompt denoising and key smoothing refine scores.
 
 Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022, arXiv 2112.01071; chongzhou96/MaskCLIP @ 245d31f809be
 (Apache-2.0).
@@ -11,11 +11,21 @@ s are cosines of patches with class texts (B,C,h,w), p = softmax(100 s) over cla
 
 Deviation: keys are cosines of keys, K^ = K / |K| over channels, as the paper says. The official code divides by the
 norm over POSITIONS (``as_published=True``).
+
+:class:`MaskCLIPSegmentor` refines every window by itself, before scores are enlarged and averaged.
 """
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
+from mmseg.registry import MODELS
 from torch import Tensor
 
-__all__ = ['cosine_scores', 'denoise_prompts', 'refine_scores', 'smooth_by_keys']
+from mmseg_weak.errors import ConfigError
+from mmseg_weak.models.clip import DenseViT, KeptFeatures, max_over_names
+from mmseg_weak.models.segmentors import OpenVocabSegmentor
+
+__all__ = ['MaskCLIPSegmentor', 'cosine_scores', 'denoise_prompts', 'refine_scores', 'smooth_by_keys']
 
 
 def cosine_scores(features: Tensor, texts: Tensor) -> Tensor:
@@ -74,3 +84,61 @@ def refine_scores(scores: Tensor, keys: Tensor | None, pd_thr: float = 0.0, ks_t
     if ks_thr > 0:
         scores = smooth_by_keys((scores * scale).softmax(1), keys, ks_thr, as_published)
     return scores
+
+
+class _KeyedFeatures(KeptFeatures):
+    """Unit features with the keys of their patches behind them; their scores are refined window by window."""
+
+    def __init__(self, *args, dim: int, refine: dict) -> None:
+        super().__init__(*args)
+        self.dim, self.refine = dim, refine
+
+    def low(self, texts: Tensor, part: slice = slice(None)) -> Tensor:
+        """Refined scores of patches: (n,names,h,w), of some windows."""
+        features, keys = self.features[part, :self.dim], self.features[part, self.dim:]
+        scores = torch.einsum('md,ndhw->nmhw', texts.to(features), features)
+        return refine_scores(scores, keys.flatten(2).transpose(1, 2), **self.refine)
+
+    def probs(self, cosines: Tensor, owner: Sequence[int], scale: float) -> Tensor:
+        """After key smoothing scores are no probabilities any more; shares of the positive ones are given."""
+        if not self.refine['ks_thr']:
+            return super().probs(cosines, owner, scale)
+        positive = cosines.clamp_min(0)
+        return max_over_names(positive / positive.sum(0, keepdim=True).clamp_min(1e-12), owner, 0)
+
+
+@MODELS.register_module()
+class MaskCLIPSegmentor(OpenVocabSegmentor):
+    """MaskCLIP with its refinement; without it an ``OpenVocabSegmentor`` does.
+
+    Args:
+        pd_thr: see :func:`denoise_prompts`; 0: off. The official configs that refine: 0.5.
+        ks_thr: see :func:`smooth_by_keys`; 0: off. The official configs that refine: 1.
+        keys_as_published: keys are divided by their norm over positions.
+        kwargs: of :class:`.OpenVocabSegmentor`.
+
+    Raises:
+        ConfigError: a tower without keys (a ResNet), or a refiner of cosines beside this one.
+    """
+
+    def __init__(self, pd_thr: float = 0.5, ks_thr: float = 1.0, keys_as_published: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(self.clip.vision, DenseViT):
+            raise ConfigError(f'{self.clip.name} is a ResNet, whose patches have no keys to smooth by; take a ViT.')
+        if self.refiner is not None:
+            raise ConfigError('model.refiner refines cosines of some names at a time, MaskCLIP those of all; set it to '
+                              'None.')
+        self.refine = dict(pd_thr=pd_thr, ks_thr=ks_thr, scale=self.test_cfg['scale'], as_published=keys_as_published)
+
+    def encode(self, windows: Tensor) -> Tensor:
+        """(n,3,c,c) -> (n,d+D,h,w): unit features, then the last block's keys."""
+        tower = self.clip.vision
+        out, last = self.clip(windows, layers=(tower.depth - 2, ), whole=False), tower.depth - 1
+        grid = tuple(out.dense.shape[-2:])
+        keys = tower.heads(out.layers[last - 1], last, grid).k[:, :, 1:]
+        keys = keys.permute(0, 1, 3, 2).flatten(1, 2).unflatten(2, grid).float()
+        return torch.cat([F.normalize(out.dense, dim=1), keys], 1)
+
+    def kept_kind(self, *args) -> KeptFeatures:
+        """See :class:`.OpenVocabSegmentor`."""
+        return _KeyedFeatures(*args, dim=self.clip.vision.embed_dim, refine=self.refine)
