@@ -10,4 +10,4 @@ model = dict(
     mix='cutmix',
     cps_weight=1.0,
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=-5.2)  # measured, seed 0

@@ -15,4 +15,4 @@ model = dict(
         type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True,
         views=dict(strong1=dict(type='PhotometricView', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1,
                                 blur_prob=0.0))))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=1.2)  # measured, seed 0

@@ -16,4 +16,4 @@ model = dict(
     teacher=dict(momentum=0.01, buffers='leave', mode='train'),
     consistency=dict(type='ConsistencyLoss', kind='mse', loss_weight=100.0),
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=-1.4)  # measured, seed 0

@@ -11,4 +11,4 @@ model = dict(
     data_preprocessor=dict(
         type='MultiBranchDataPreprocessor', size=_base_.crop_size, partner=True,
         views=dict(strong1=dict(type='PhotometricView'))))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=0.2)  # measured, seed 0

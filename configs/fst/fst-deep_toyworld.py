@@ -11,4 +11,4 @@ model = dict(
     mode='deep',
     steps=3,
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=2.1)  # measured, seed 0

@@ -13,4 +13,4 @@ model = dict(
     mode='wide',
     steps=3,
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=-7.6)  # measured, seed 0

@@ -17,4 +17,4 @@ model = dict(
         size=_base_.crop_size,
         partner=True,
         views=dict(strong1=view, strong2=view)))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=0.7)  # measured, seed 0
