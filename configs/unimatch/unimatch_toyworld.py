@@ -14,4 +14,4 @@ model = dict(
         size=_base_.crop_size,
         partner=True,
         views=dict(strong1=view, strong2=view)))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=-1.5)  # measured, mean of seeds 0, 1, 2
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=-1.5)  # measured, seeds 0, 1, 2
