@@ -11,10 +11,14 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def _scope():
     """Registries in mmseg's scope and a seed for every test."""
+    from mmengine.logging import MessageHub
     from mmengine.registry import DefaultScope
 
     import mmseg_weak  # noqa: F401  (registers)
     torch.manual_seed(0)
+    hub = MessageHub.get_current_instance()
+    for key in ('iter', 'max_iters', 'iters_per_epoch', 'loop_stage'):  # a test that ran before may have left them
+        hub.runtime_info.pop(key, None)
     with DefaultScope.overwrite_default_scope('mmseg'):
         yield
 

@@ -153,10 +153,15 @@ class TRISHead(BaseModule):
         return dict(loss_cls=F.multilabel_soft_margin_loss(logits, target))
 
     @staticmethod
-    def responses(scores: Tensor, size: tuple[int, int]) -> Tensor:
-        """Each image's own sentence, S[i,i], at image size: (B,B,h,w) -> (B,1,H,W)."""
+    def responses(scores: Tensor, size: tuple[int, int], activation: str = 'relu') -> Tensor:
+        """Each image's own sentence, S[i,i], at image size: (B,B,h,w) -> (B,1,H,W).
+
+        Args:
+            activation: 'relu' (class maps, evaluation) or 'sigmoid' (what CLIP's losses multiply images with).
+        """
         own = scores.diagonal(dim1=0, dim2=1).permute(2, 0, 1)[:, None]
-        return F.interpolate(own, size, mode='bilinear', align_corners=False)
+        own = F.interpolate(own, size, mode='bilinear', align_corners=False)
+        return own.sigmoid() if activation == 'sigmoid' else own.relu()
 
 
 def similarity(images: Tensor, sentences: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ def test_scores_without_prompt_are_cosines():
     want = F.cosine_similarity(vision[1, :, 0, 1], text[2], dim=0) / .07
     torch.testing.assert_close(scores[1, 2, 0, 1], want, rtol=1e-4, atol=1e-4)
     own = head.responses(scores, (2, 2))
-    torch.testing.assert_close(own[2, 0], scores[2, 2])
+    torch.testing.assert_close(own[2, 0], scores[2, 2].relu())
+    torch.testing.assert_close(head.responses(scores, (2, 2), 'sigmoid')[2, 0], scores[2, 2].sigmoid())
     assert 'logit_scale' not in dict(head.named_parameters())
 
 

@@ -45,13 +45,14 @@ def stage1_forward_and_cls_loss(arrays, settings):
         head = tris.TRISHead(in_channels, arrays['text_hidden'].shape[1], channels, used, settings['prompt_factor'],
                              settings['focal_p'], settings['focal_lambda'])
         head.load_state_dict(state | (prompt if used else {}))
-        scores = head(arrays['c4'], arrays['text_hidden'])
+        # in double precision: near zero the stored maps are as far from the exact ones as the tolerance
+        scores = head.double()(arrays['c4'].double(), arrays['text_hidden'].double())
         logits, share = tris.sentence_logits(scores, head.power, head.offset)
         out[f'cls_out{suffix}'], out[f'cls_loss{suffix}'] = logits, head.loss(scores)['loss_cls']
         if used:
-            response = head.responses(scores, size)
-            out.update(cls_fg=share.diagonal(), cam_relu=response.relu(), cam_sigmoid=response.sigmoid(),
-                       cam_eval=response.relu())
+            maps = head.responses(scores, size)
+            out.update(cls_fg=share.diagonal(), cam_relu=maps, cam_sigmoid=head.responses(scores, size, 'sigmoid'),
+                       cam_eval=maps)
     return out
 
 
