@@ -14,4 +14,4 @@ model = dict(
     predict_with='teacher',
     data_preprocessor=dict(
         type='MultiBranchDataPreprocessor', size=_base_.crop_size, views=dict(strong1=view, strong2=view)))
-lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='supervised/supervised_toyworld.py', measure='mIoU', expected=3.0)  # measured, seed 0
