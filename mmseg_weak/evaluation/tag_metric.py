@@ -1,4 +1,8 @@
-"""How well a model names the classes of an image: mean average precision and F1 of multi-label tags."""
+"""How well a model names the classes of an image: mean average precision and F1 of multi-label tags.
+
+mmpretrain's metrics of that kind let the order of images decide between equal scores and count classes that occur
+nowhere as 0.
+"""
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log

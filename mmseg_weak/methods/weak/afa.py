@@ -48,7 +48,7 @@ def walked_labels(cams: Tensor, affinity: Tensor, size: tuple[int, int], images:
         size: (h,w) of its patches.
         images: (B,3,H,W) RGB.
         present: (B,K).
-        boxes: (B,4) y0, y1, x0, x1 of the images.
+        boxes: (B,4) y0, y1, x0, x1 of the images, on the CPU, so that the loop over them does not wait for a GPU.
         par: refinement, run at half resolution.
         walks: with the high and the low background.
 
@@ -155,10 +155,11 @@ class AFA(TagSegmentor):
         losses = dict(loss_cls=F.multilabel_soft_margin_loss(full_precision(self.head(maps[-1])), tags))
         if iteration <= self.begin['seg']:
             return losses | keep_in_graph(logits, affinity)
-        boxes, raw = image_boxes(data_samples, size, inputs.device), self.raw_images(inputs)
+        boxes, raw = image_boxes(data_samples, size), self.raw_images(inputs)  # on the CPU: loops read them
         cams, wide, patches = self.maps_and_affinity(inputs)
         cams = keep_present(cams, tags)
-        refined = refined_labels(cams, raw, tags, self.par, boxes, self.high_thr, self.low_thr)
+        refined = refined_labels(cams, raw, tags, self.par, boxes.to(inputs.device), self.high_thr,
+                                 self.low_thr)
         pairs = F.interpolate(refined[:, None].float(), maps[-1].shape[-2:]).squeeze(1).long()
         labels = refined
         if iteration > self.begin['walk']:

@@ -26,37 +26,7 @@ from mmseg_weak.models.losses.common import full_precision
 from mmseg_weak.models.segmentors import TagSegmentor
 from mmseg_weak.models.utils import progress
 
-__all__ = ['ESOLClassifier', 'SamplingStage', 'cam_area_loss', 'clip_responses', 'deform_conv2d',
-           'negated_tag_loss']
-
-
-def deform_conv2d(x: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
-    """A convolution that reads its points elsewhere, in plain torch: one sampling and one product a point.
-
-    Stride 1, same size, zeros outside. mmcv's compiled operator is not needed, and a CPU will do.
-
-    Args:
-        x: (B,C,h,w).
-        offsets: (B,2 k k,h,w), (dy, dx) of each point of the kernel in pixels, row by row.
-        weight: (D,C,k,k), k odd.
-
-    Returns:
-        (B,D,h,w); with offsets of 0 the same as ``F.conv2d`` with padding k // 2.
-    """
-    b, _, h, w = x.shape
-    k = weight.shape[-1]
-    grid = torch.stack(torch.meshgrid(torch.arange(w, device=x.device), torch.arange(h, device=x.device),
-                                      indexing='xy'), -1).to(offsets)  # (h,w,2) as x, y
-    size = torch.tensor([w, h]).to(offsets)
-    moved = offsets.view(b, k * k, 2, h, w).permute(1, 0, 3, 4, 2).flip(-1)  # (kk,B,h,w,2) as x, y
-    out = None
-    for point in range(k * k):
-        reach = torch.tensor([point % k - k // 2, point // k - k // 2]).to(offsets)
-        place = (2 * (grid + reach + moved[point]) + 1) / size - 1  # centres of pixels, -1 to 1 over the map
-        seen = F.grid_sample(x, place, mode='bilinear', padding_mode='zeros', align_corners=False)
-        part = F.conv2d(seen, weight[:, :, point // k, point % k, None, None])
-        out = part if out is None else out + part
-    return out
+__all__ = ['ESOLClassifier', 'SamplingStage', 'cam_area_loss', 'clip_responses', 'negated_tag_loss']
 
 
 def clip_responses(features: Tensor, share: float = 0.5) -> Tensor:
@@ -108,13 +78,14 @@ class SamplingStage(nn.Module):
         return F.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2).relu()
 
     def sampled(self, x: Tensor) -> Tensor:
-        """With its offsets; neither the input nor the weight gets a gradient."""
+        """With its offsets, (dy, dx) of each point in pixels; neither the input nor the weight gets a gradient."""
+        from torchvision.ops import deform_conv2d
         with torch.autocast(x.device.type, enabled=False):
             x, weight = full_precision(x.detach()), full_precision(self.weight.detach())
             offsets = self.offset(x)
             if self.max_offset is not None:
                 offsets = self.max_offset * torch.tanh(offsets / self.max_offset)
-            return deform_conv2d(x, offsets, weight).relu()
+            return deform_conv2d(x, offsets, weight, padding=weight.shape[-1] // 2).relu()
 
 
 @MODELS.register_module()

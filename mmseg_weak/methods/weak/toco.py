@@ -17,6 +17,7 @@ Deviations. View 2 is cut from the same training crop and not from the whole pho
 to the device. Views 1 and 3 keep the crop's own flip, as published they are flipped once more without their boxes and
 regions. A half of the segmentation loss without pixels is 0 instead of NaN.
 """
+import math
 from typing import Any
 
 import torch
@@ -191,7 +192,7 @@ def random_resized_boxes(uniforms: Tensor, boxes: Tensor, scale: tuple[float, fl
     """
     y0, y1, x0, x1 = boxes.to(uniforms).unbind(1)
     area = (y1 - y0) * (x1 - x0) * (scale[0] + (scale[1] - scale[0]) * uniforms[:, 0])
-    low, high = (torch.tensor(float(r)).log() for r in ratio)
+    low, high = (math.log(r) for r in ratio)
     shape = (low + (high - low) * uniforms[:, 1]).exp()
     height = torch.minimum((area / shape).sqrt(), y1 - y0)
     width = torch.minimum((area * shape).sqrt(), x1 - x0)
@@ -297,11 +298,15 @@ class ToCo(TagSegmentor):
 
     def second_view(self, raw: Tensor, boxes: Tensor) -> Tensor:
         """A random resized crop of each image, bicubic, at the size of the first view."""
-        size = raw.shape[-2:]
-        found = random_resized_boxes(torch.rand(len(raw), 4), boxes.cpu()).round().long().tolist()
-        crops = [F.interpolate(one[None, :, y0:max(y1, y0 + 1), x0:max(x1, x0 + 1)], size, mode='bicubic',
-                               align_corners=False) for one, (y0, y1, x0, x1) in zip(raw, found)]
-        return self.view('second', torch.cat(crops).clamp(0, 255))
+        h, w = raw.shape[-2:]
+        y0, y1, x0, x1 = random_resized_boxes(torch.rand(len(raw), 4, device=raw.device), boxes).unbind(1)
+        zero = torch.zeros_like(y0)
+        # where -1 and 1 of the crop lie in the image, whose own edges are -1 and 1
+        rows = torch.stack([torch.stack([(x1 - x0) / w, zero, (x0 + x1) / w - 1], 1),
+                            torch.stack([zero, (y1 - y0) / h, (y0 + y1) / h - 1], 1)], 1)
+        grid = F.affine_grid(rows, list(raw.shape), align_corners=False)
+        crops = F.grid_sample(raw, grid, mode='bicubic', padding_mode='border', align_corners=False)
+        return self.view('second', crops.clamp(0, 255))
 
     def local_views(self, raw: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Local crops (B N,3,s,s), those of an image in a row, and the flags of all views (B,2+N)."""
@@ -310,9 +315,10 @@ class ToCo(TagSegmentor):
         places = (raw.shape[-2] - side) * (raw.shape[-1] - side)
         uniforms = torch.rand(len(raw), places, device=raw.device)
         corners = draw_crops(regions, uniforms, self.num_crops, side)
-        source = self.view('local', raw)
-        crops = [image[:, y:y + side, x:x + side] for image, row in zip(source, corners.tolist()) for y, x in row]
-        return torch.stack(crops), crop_flags(regions, corners, side)
+        reach, rows = torch.arange(side, device=raw.device), torch.arange(len(raw), device=raw.device)
+        y, x = (corner[..., None] + reach for corner in corners.unbind(2))  # (B,N,s)
+        crops = self.view('local', raw)[rows[:, None, None, None], :, y[..., None], x[:, :, None]]  # (B,N,s,s,3)
+        return crops.flatten(0, 1).permute(0, 3, 1, 2), crop_flags(regions, corners, side)
 
     # ---- loss -----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,6 @@
 """AFA: attention as in the network, stages of the loss, labels that walked, images without tags."""
 import pytest
 import torch
-from mmengine.logging import MessageHub
-from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.methods.weak.afa import AFA, walked_labels
@@ -21,26 +19,14 @@ def model(**kwargs):
                seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax'), **kwargs).train()
 
 
-def batch():
-    """A red square with the first tag, and a plain image without one."""
-    images = torch.full((2, 3, 64, 64), -0.2)
-    images[0, 0, 16:48, 16:48] = 1
-    samples = []
-    for tags in ([1, 0], [0, 0]):
-        sample = SegDataSample(metainfo=dict(img_path='a.png'))
-        sample.set_data(dict(gt_image_label=torch.tensor(tags, dtype=torch.uint8)))
-        samples.append(sample)
-    return images, samples
-
-
 @pytest.fixture
-def at():
-    """Set the iteration."""
-    hub = MessageHub.get_current_instance()
-    before = dict(hub.runtime_info)
-    yield lambda n: hub.update_info('iter', n)
-    hub.runtime_info.clear()
-    hub.runtime_info.update(before)
+def batch(tagged):
+    """Function: a red square with the first tag, and a plain image without one."""
+    def make():
+        images = torch.full((2, 3, 64, 64), -0.2)
+        images[0, 0, 16:48, 16:48] = 1
+        return images, tagged([1, 0], [0, 0])
+    return make
 
 
 def test_maps_are_mmsegs_and_attention_is_what_the_block_uses():
@@ -59,7 +45,7 @@ def test_maps_are_mmsegs_and_attention_is_what_the_block_uses():
         AttentionMiT(attention_blocks=3, **{k: v for k, v in BACKBONE.items() if k != 'type'})
 
 
-def test_stages_and_gradients(at):
+def test_stages_and_gradients(at, batch):
     net = model()
     for iteration, names in ((2000, {'loss_cls', 'loss_waiting'}), (2001, {'loss_cls', 'loss_seg', 'loss_aff'}),
                              (6001, {'loss_cls', 'loss_seg', 'loss_aff'})):
@@ -83,7 +69,7 @@ def test_walk_spreads_a_seed_along_the_affinity():
     assert (labels[0, 2:13, :26] == 1).all() and (labels[0, 20:, :26] == 0).all() and (labels[0, :, 28:] == 255).all()
 
 
-def test_affinity_is_that_of_the_largest_scale():
+def test_affinity_is_that_of_the_largest_scale(batch):
     net = model().eval()
     cams, affinity, size = net.maps_and_affinity(batch()[0])
     assert cams.shape == (2, 2, 64, 64) and size == (6, 6) and affinity.shape == (2, 36, 36)

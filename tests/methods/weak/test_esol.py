@@ -4,9 +4,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.methods.weak import esol
@@ -20,42 +18,23 @@ def build(**kwargs):
                              **kwargs))
 
 
-def tagged(*tags):
-    samples = [SegDataSample(metainfo=dict(img_path=f'{i}.png', ori_shape=(48, 64))) for i in range(len(tags))]
-    for one, row in zip(samples, tags):
-        one.set_data(dict(gt_image_label=torch.tensor(row, dtype=torch.uint8)))
-    return samples
-
-
-@pytest.fixture
-def at():
-    """Function: set the run's share."""
-    hub = MessageHub.get_current_instance()
-    before = dict(hub.runtime_info)
-
-    def move(share):
-        hub.update_info('iter', round(share * 100))
-        hub.update_info('max_iters', 100)
-    yield move
-    hub.runtime_info.clear()
-    hub.runtime_info.update(before)
-
-
 @pytest.mark.parametrize('size', [(7, 5), (1, 6), (4, 1)])
 def test_without_offsets_it_is_a_plain_convolution(size):
-    x, weight = torch.randn(2, 3, *size), torch.randn(4, 3, 3, 3)
-    out = esol.deform_conv2d(x, torch.zeros(2, 18, *size), weight)
-    torch.testing.assert_close(out, F.conv2d(x, weight, padding=1), atol=1e-5, rtol=1e-5)
+    stage = esol.SamplingStage(3, 4)
+    x = torch.randn(2, 3, *size)
+    want = F.conv2d(x, stage.weight, padding=1).relu()
+    torch.testing.assert_close(stage.plain(x), want)
+    torch.testing.assert_close(stage.sampled(x), want.detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_offsets_move_each_point_by_dy_dx():
+    stage = esol.SamplingStage(1, 1)
     x = torch.arange(20.).view(1, 1, 4, 5)
-    weight = torch.zeros(1, 1, 3, 3)
-    weight[0, 0, 1, 1] = 1  # the middle point, number 4
-    offsets = torch.zeros(1, 18, 4, 5)
-    offsets[:, 8], offsets[:, 9] = 1, -0.5  # one row down, half a column to the left
-    out = esol.deform_conv2d(x, offsets, weight)
-    assert out[0, 0, 1, 2] == pytest.approx((11 + 12) / 2, abs=1e-4)
+    with torch.no_grad():
+        stage.weight.zero_()[0, 0, 1, 1] = 1  # the middle point, number 4
+        stage.offset.bias[8], stage.offset.bias[9] = 1, -0.5  # one row down, half a column to the left
+    out = stage.sampled(x)
+    assert out[0, 0, 1, 2].item() == pytest.approx((11 + 12) / 2, abs=1e-4)
     assert (out[0, 0, 3].abs() < 1e-4).all()  # below the map lie zeros
 
 
@@ -75,8 +54,8 @@ def changed(model, step):
     return {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
 
 
-def test_expansion_and_shrinkage_change_their_offsets_alone():
-    images, samples = torch.randn(2, 3, 48, 64), tagged([1, 0, 1], [0, 1, 0])
+def test_expansion_and_shrinkage_change_their_offsets_alone(tagged):
+    images, samples = torch.randn(2, 3, 48, 64), tagged([1, 0, 1], [0, 1, 0], ori_shape=(48, 64))
     model = build()
     with torch.no_grad():  # away from the zeros at the start
         model.expand.offset.bias.uniform_(-1, 1)
@@ -108,10 +87,10 @@ def test_expansion_raises_the_tags_loss():
 
 @pytest.mark.parametrize('share, names', [(0.1, {'loss_cls', 'loss_cls_shrink', 'acc_tags'}), (0.6, {'loss_exp'}),
                                           (0.9, {'loss_shr', 'loss_area'})])
-def test_phases_train_one_part_at_a_time(at, share, names):
+def test_phases_train_one_part_at_a_time(at_share, share, names, tagged):
     model = build(phases=(0.5, 0.75))
-    at(share)
-    losses = model.loss(torch.randn(1, 3, 48, 64), tagged([1, 0, 1]))
+    at_share(share)
+    losses = model.loss(torch.randn(1, 3, 48, 64), tagged([1, 0, 1], ori_shape=(48, 64)))
     assert set(losses) == names
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     moved = {n.split('.')[1] for n, p in model.named_parameters() if p.grad is not None and 'backbone' not in n}
@@ -119,14 +98,14 @@ def test_phases_train_one_part_at_a_time(at, share, names):
     assert (model.backbone.layer4[0].conv1.weight.grad is not None) == (share < 0.5)
 
 
-def test_no_tags_and_maps_of_zero_are_finite():
+def test_no_tags_and_maps_of_zero_are_finite(tagged):
     model = build()
     for head in (model.expand_head, model.shrink_head):
         torch.nn.init.zeros_(head.classifier.weight)
-    losses = model.loss(torch.randn(2, 3, 48, 64), tagged([0, 0, 0], [1, 1, 0]))
+    losses = model.loss(torch.randn(2, 3, 48, 64), tagged([0, 0, 0], [1, 1, 0], ori_shape=(48, 64)))
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
-    out, = model.eval().predict(torch.randn(1, 3, 48, 64), tagged([1, 0, 0]))
+    out, = model.eval().predict(torch.randn(1, 3, 48, 64), tagged([1, 0, 0], ori_shape=(48, 64)))
     assert (out.pred_sem_seg.data == 0).all()
 
 

@@ -3,7 +3,6 @@ import math
 
 import pytest
 import torch
-from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.methods.weak import mctformer
@@ -48,18 +47,16 @@ def model(version, **kwargs):
     return mctformer.MCTformer(VIT, 4, version, seed=seed, **kwargs).train()
 
 
-def batch():
-    samples = []
-    for tags in ([1, 0, 1], [0, 0, 0]):
-        sample = SegDataSample(metainfo=dict(img_path='a.png', ori_shape=(30, 40)))
-        sample.set_data(dict(gt_image_label=torch.tensor(tags, dtype=torch.uint8)))
-        samples.append(sample)
-    return torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(0)), samples
+@pytest.fixture
+def batch(tagged):
+    """Function: two images, the second without a tag."""
+    images = torch.randn(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+    return lambda: (images, tagged([1, 0, 1], [0, 0, 0], ori_shape=(30, 40)))
 
 
 @pytest.mark.parametrize('version, names', [('v1', {'loss_cls'}), ('v2', {'loss_cls', 'loss_patch'}),
                                             ('plus', {'loss_cls', 'loss_patch', 'loss_cct'})])
-def test_versions_learn_and_predict(version, names):
+def test_versions_learn_and_predict(version, names, batch):
     net = model(version)
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3)
     totals = []
@@ -76,7 +73,7 @@ def test_versions_learn_and_predict(version, names):
     assert set(out[0].pred_sem_seg.data.unique().tolist()) <= {0, 1, 3}
 
 
-def test_maps_of_the_versions_differ_as_the_paper_says():
+def test_maps_of_the_versions_differ_as_the_paper_says(batch):
     images = batch()[0]
     v1, v2 = (model(version, last=2, spread=False).eval() for version in ('v1', 'v2'))
     v2.backbone.load_state_dict(v1.backbone.state_dict())

@@ -1,9 +1,7 @@
 """PPL: patches by hand, what a patch sees, where gradients go, stages of the run."""
 import pytest
 import torch
-from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_weak.errors import ConfigError
@@ -16,27 +14,6 @@ BACKBONE = dict(type='ResNetV1c', depth=18, stem_channels=4, base_channels=4, nu
 def build(**kwargs):
     return MODELS.build(dict(type='PatchLearningClassifier', backbone=BACKBONE, num_classes=4, in_channels=32,
                              **kwargs))
-
-
-def tagged(*tags):
-    samples = [SegDataSample(metainfo=dict(img_path=f'{i}.png', ori_shape=(50, 70))) for i in range(len(tags))]
-    for one, row in zip(samples, tags):
-        one.set_data(dict(gt_image_label=torch.tensor(row, dtype=torch.uint8)))
-    return samples
-
-
-@pytest.fixture
-def at():
-    """Function: set the run's share."""
-    hub = MessageHub.get_current_instance()
-    before = dict(hub.runtime_info)
-
-    def move(share):
-        hub.update_info('iter', round(share * 100))
-        hub.update_info('max_iters', 100)
-    yield move
-    hub.runtime_info.clear()
-    hub.runtime_info.update(before)
 
 
 def test_patches_by_hand_and_back():
@@ -92,21 +69,22 @@ def test_progressive_branches_train_everything():
 
 
 @pytest.mark.parametrize('share, stage', [(0.0, 0), (0.34, 1), (0.99, 2)])
-def test_the_split_moves_with_the_run(at, share, stage, monkeypatch):
+def test_the_split_moves_with_the_run(at_share, share, stage, monkeypatch, tagged):
     model, seen = build().train(), []
     features = model.features
     monkeypatch.setattr(model, 'features', lambda x, splits: seen.append(tuple(splits)) or features(x, splits))
-    at(share)
-    model.loss(torch.randn(2, 3, 50, 70), tagged([1, 0, 1], [0, 0, 0]))
+    at_share(share)
+    model.loss(torch.randn(2, 3, 50, 70), tagged([1, 0, 1], [0, 0, 0], ori_shape=(50, 70)))
     model.class_maps(torch.randn(1, 3, 50, 70))
     assert seen == [(stage, ), (2, )]
 
 
-def test_a_new_stage_may_begin_with_a_new_classifier(at):
-    model, images, samples = build(restart_classifier=True).train(), torch.randn(1, 3, 50, 70), tagged([1, 0, 0])
+def test_a_new_stage_may_begin_with_a_new_classifier(at_share, tagged):
+    model, images = build(restart_classifier=True).train(), torch.randn(1, 3, 50, 70)
+    samples = tagged([1, 0, 0], ori_shape=(50, 70))
     weights = []
     for share in (0.1, 0.2, 0.4, 0.5):
-        at(share)
+        at_share(share)
         model.loss(images, samples)
         weights.append(model.head.classifier.weight.detach().clone())
     assert torch.equal(weights[0], weights[1]) and torch.equal(weights[2], weights[3])
@@ -133,10 +111,10 @@ def test_class_maps_sum_all_branches():
     torch.testing.assert_close(model.class_maps(images), parts, atol=1e-5, rtol=1e-4)
 
 
-def test_class_maps_of_zero_give_background():
+def test_class_maps_of_zero_give_background(tagged):
     model = build().eval()
     torch.nn.init.zeros_(model.head.classifier.weight)
-    out, = model.predict(torch.randn(1, 3, 50, 70), tagged([1, 1, 0]))
+    out, = model.predict(torch.randn(1, 3, 50, 70), tagged([1, 1, 0], ori_shape=(50, 70)))
     assert (out.pred_sem_seg.data == 0).all() and out.pred_sem_seg.data.shape == (1, 50, 70)
 
 

@@ -3,8 +3,6 @@ import math
 
 import pytest
 import torch
-from mmengine.logging import MessageHub
-from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.methods.weak import toco
@@ -83,29 +81,17 @@ def model(**kwargs):
     return net
 
 
-def batch():
-    """A red square on grey with the first tag; nothing but grey without a tag."""
-    images = torch.full((2, 3, 32, 32), 100.0)
-    images[0, 0, 8:24, 8:24] = 250
-    samples = []
-    for tags in ([1, 0], [0, 0]):
-        sample = SegDataSample(metainfo=dict(img_path='a.png'))
-        sample.set_data(dict(gt_image_label=torch.tensor(tags, dtype=torch.uint8)))
-        samples.append(sample)
-    return images / 128 - 1, samples
-
-
 @pytest.fixture
-def at():
-    """Set the iteration."""
-    hub = MessageHub.get_current_instance()
-    before = dict(hub.runtime_info)
-    yield lambda n: hub.update_info('iter', n)
-    hub.runtime_info.clear()
-    hub.runtime_info.update(before)
+def batch(tagged):
+    """Function: a red square on grey with the first tag; nothing but grey without a tag."""
+    def make():
+        images = torch.full((2, 3, 32, 32), 100.0)
+        images[0, 0, 8:24, 8:24] = 250
+        return images / 128 - 1, tagged([1, 0], [0, 0])
+    return make
 
 
-def test_loss_falls_and_what_is_shared_or_frozen_stays(at):
+def test_loss_falls_and_what_is_shared_or_frozen_stays(at, batch):
     at(5)
     net = model()
     kept = {n: p.clone() for n, p in net.named_parameters() if not p.requires_grad}
@@ -129,7 +115,7 @@ def test_loss_falls_and_what_is_shared_or_frozen_stays(at):
     torch.testing.assert_close(moved, 0.1 * (net.projector.mlp[0].weight - before))
 
 
-def test_stages_of_coco(at):
+def test_stages_of_coco(at, batch):
     net = model(begin=dict(contrast=12, seg=8, main=12))
     names = {}
     for iteration in (8, 9, 13):
@@ -150,7 +136,7 @@ def test_boxes_of_the_second_view_stay_inside():
     assert share.min() > 0.3 and share.max() <= 1.0001
 
 
-def test_decoder_and_seeds_predict_at_the_photographs_size():
+def test_decoder_and_seeds_predict_at_the_photographs_size(batch):
     images, samples = batch()
     for mode in ('seed', 'decode'):
         net = model(test_cfg=dict(mode=mode, scales=(1.0, 1.25), flip=True)).eval()
@@ -161,3 +147,30 @@ def test_decoder_and_seeds_predict_at_the_photographs_size():
 def test_wrong_backbone_is_named():
     with pytest.raises(ConfigError, match='num_tokens=1'):
         model(backbone=SMALL | dict(num_tokens=2))
+
+
+def test_views_are_cut_on_the_device_as_by_hand():
+    net = model(views={})
+    raw = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    regions = torch.zeros(2, 32, 32, dtype=torch.long)
+    torch.manual_seed(3)
+    crops, flags = net.local_views(raw, regions)
+    torch.manual_seed(3)
+    corners = toco.draw_crops(regions, torch.rand(2, 16 * 16), 3, 16)
+    by_hand = [raw[b, :, y:y + 16, x:x + 16] for b in range(2) for y, x in corners[b].tolist()]
+    assert torch.equal(crops, net.normalized(torch.stack(by_hand))) and flags.shape == (2, 5)
+
+
+def test_the_whole_image_as_second_view_is_the_image(monkeypatch):
+    net = model(views={})
+    raw = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    whole = torch.tensor([[0., 32, 0, 32]]).expand(2, 4)
+    monkeypatch.setattr(toco, 'random_resized_boxes', lambda uniforms, boxes: whole)
+    torch.testing.assert_close(net.second_view(raw, whole), net.normalized(raw), atol=1e-3, rtol=1e-4)
+    half = torch.tensor([[8., 24, 0, 16]]).expand(2, 4)
+    monkeypatch.setattr(toco, 'random_resized_boxes', lambda uniforms, boxes: half)
+    want = torch.nn.functional.interpolate(raw[..., 8:24, 0:16], (32, 32), mode='bicubic', align_corners=False)
+    got = net.second_view(raw, half)
+    inner = slice(6, 26)  # away from the crop's edges, where one looks beyond it and the other does not
+    torch.testing.assert_close(got[..., inner, inner], net.normalized(want.clamp(0, 255))[..., inner, inner], atol=1e-2,
+                               rtol=1e-3)

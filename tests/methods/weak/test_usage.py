@@ -2,7 +2,6 @@
 import pytest
 import torch
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_weak.errors import ConfigError
@@ -26,15 +25,6 @@ def model(**kwargs):
     net = usage.USAGE(dict(type='TinyUSAGEBackbone'), 8, 3, **kwargs).train()
     net.teacher.start(net.student)
     return net
-
-
-def samples(*tags):
-    out = []
-    for row in tags:
-        sample = SegDataSample(metainfo=dict(img_path='a.png'))
-        sample.set_data(dict(gt_image_label=torch.tensor(row, dtype=torch.uint8)))
-        out.append(sample)
-    return out
 
 
 def test_temperature_goes_from_maximum_to_mean():
@@ -76,15 +66,15 @@ def test_channels_are_dropped_whole_and_only_inside():
     assert torch.equal(net(x)[0], plain)
 
 
-def test_no_regularisation_against_an_equal_teacher_without_drop():
+def test_no_regularisation_against_an_equal_teacher_without_drop(tagged):
     losses = model(drop_layers=('layer1', 'layer2'), strong_share=0.0, weak_share=0.0).loss(
-        torch.randn(2, 3, 16, 16), samples([1, 0], [0, 0]))
+        torch.randn(2, 3, 16, 16), tagged([1, 0], [0, 0]))
     assert losses['loss_reg'].item() == pytest.approx(0, abs=1e-6) and losses['loss_cls'].item() > 0
 
 
-def test_gradients_reach_the_student_alone():
+def test_gradients_reach_the_student_alone(tagged):
     net = model(drop_layers=('layer1', 'layer2'))
-    losses = net.loss(torch.randn(2, 3, 16, 16), samples([1, 0], [1, 1]))
+    losses = net.loss(torch.randn(2, 3, 16, 16), tagged([1, 0], [1, 1]))
     sum(losses.values()).backward()
     assert float(losses['loss_reg']) > 0
     assert all((p.grad is None) == n.startswith('teacher.') for n, p in net.named_parameters())
