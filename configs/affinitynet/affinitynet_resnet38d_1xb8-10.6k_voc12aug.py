@@ -19,14 +19,7 @@ model = dict(
     seed_source='masks',
     walk=dict(beta=8, exp_times=8),
     seed=dict(background='power', thr=16),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        size=crop_size,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=crop_size))
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadMask'),

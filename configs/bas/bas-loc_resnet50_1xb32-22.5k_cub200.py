@@ -20,14 +20,7 @@ model = dict(
     frg_weight=0.5,
     area_weight=1.5,
     test_cfg=dict(topk=200, box_thr=0.1, crop=224, ten_crop=True),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=_base_.crop_size))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
 max_iters = 22440
 optim_wrapper = dict(
     type='OptimWrapper',

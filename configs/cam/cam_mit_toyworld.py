@@ -17,13 +17,6 @@ model = dict(
         drop_path_rate=0.0),
     head=dict(in_channels=64, pooling='gmp'),
     seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax'),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=_base_.crop_size))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
 val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator

@@ -38,12 +38,5 @@ model = dict(
     teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 500 iterations
     crf=dict(type='PAR', num_iter=10),  # ours: the CRF at every step is too slow for a CPU
     limit_to_tags=True,  # ours
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=_base_.crop_size))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
 custom_hooks = [dict(type='EMATeacherHook')]

@@ -39,14 +39,7 @@ model = dict(
     segmentor=_base_.model,
     teacher=dict(momentum=0.001),  # ours: not published
     crf=dict(type='DenseCRF', preset='deeplab'),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=crop_size))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=crop_size))
 optim_wrapper = dict(
     optimizer=dict(lr=2.5e-4), paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
 custom_hooks = [dict(type='EMATeacherHook')]

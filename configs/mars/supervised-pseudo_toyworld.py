@@ -16,14 +16,7 @@ train_pipeline = [
 train_dataloader = dict(
     dataset=dict(dataset=dict(_delete_=True, type='PseudoLabelDataset', folder=pseudo, pipeline=train_pipeline)))
 model = dict(
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=_base_.crop_size))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
 needs = dict(
     teacher='cam/cam_toyworld.py',
     steps=[['pseudo-label', '{config}', '{checkpoint}', '--out', '{folder}/pseudo', '--thr', 'consistency']],

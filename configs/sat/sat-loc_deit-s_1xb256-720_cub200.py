@@ -19,14 +19,7 @@ model = dict(
             type='Pretrained', checkpoint='https://dl.fbaipublicfiles.com/deit/deit_small_patch16_224-cd65a155.pth')),
     area=0.25,
     test_cfg=dict(box_thr=0.4, crop=224, ten_crop=True),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=_base_.crop_size))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
 max_iters = 720
 no_decay = dict(decay_mult=0.0)
 optim_wrapper = dict(

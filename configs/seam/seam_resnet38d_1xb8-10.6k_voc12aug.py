@@ -11,14 +11,7 @@ model = dict(
     correlation=dict(in_channels=(512, 1024), channels=(64, 128)),
     view_scale=0.3,
     seed=dict(scales=(0.5, 1.0, 1.5, 2.0), rounding='round'),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        size=crop_size,
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=crop_size))
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomRescale', ratio_range=(0.9, 1.54)),  # long side 448 to 768; VOC's photographs have 500

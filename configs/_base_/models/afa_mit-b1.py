@@ -38,10 +38,4 @@ model = dict(
     radius=8,
     seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax'),
     test_cfg=dict(mode='decode'),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor'))

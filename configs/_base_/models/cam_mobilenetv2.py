@@ -14,10 +14,4 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint=weights)),
     head=dict(in_channels=320, pooling='gap'),
     seed=dict(scales=(1.0, 0.5, 1.5), rounding='round'),  # without IRN's 2, half of the work
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor'))

@@ -15,10 +15,4 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
     head=dict(in_channels=2048, pooling='gap'),
     seed=dict(scales=(1.0, 0.5, 1.5, 2.0), flip='sum', normalize='max', stride=16, rounding='round'),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor'))

@@ -14,10 +14,4 @@ model = dict(
         init_cfg=dict(
             type='Pretrained', checkpoint='https://dl.fbaipublicfiles.com/deit/deit_small_patch16_224-cd65a155.pth')),
     seed=dict(scales=(1.0, 0.75, 1.25), flip='sum', normalize='minmax', eps=1e-8, multiple=16),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor'))

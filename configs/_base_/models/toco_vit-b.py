@@ -32,10 +32,4 @@ model = dict(
         local=dict(view, blur_prob=0.5)),
     seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax', multiple=16),
     test_cfg=dict(mode='decode', scales=(1.0, 1.25, 1.5), flip=True, merge='max'),
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor'))
