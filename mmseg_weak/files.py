@@ -5,7 +5,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ['write_bytes', 'write_json', 'write_text']
+from mmseg_weak.errors import ConfigError
+
+__all__ = ['check_writable', 'write_bytes', 'write_json', 'write_text']
+
+
+def check_writable(*folders: Path) -> None:
+    """Make folders, outer ones first, and find out before a long work whether its results can be written.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f'{folders[0]} cannot be made ({error.strerror}); give another --out.') from None
+    for folder in folders:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise ConfigError(f'{folder} is not writable; change its rights or give another --out.')
 
 
 def write_bytes(path: str | Path, data: bytes) -> Path:

@@ -11,13 +11,13 @@ from mmengine.registry import init_default_scope
 from mmseg_weak.datasets.corrections import file_mark, read_index
 from mmseg_weak.datasets.masks import BIASED, decode_image, decode_mask
 from mmseg_weak.errors import ConfigError, DataError, MissingFileError
-from mmseg_weak.files import write_bytes
+from mmseg_weak.files import check_writable, write_bytes
 from mmseg_weak.methods.weak.mars import Debiaser
 from mmseg_weak.visualization import mask_png, voc_palette
 
 from .config import find_config, load_config
 from .progress import progress
-from .pseudo_files import Records, check_writable, settle_settings, write_index
+from .pseudo_files import Records, settle_settings, write_index
 from .pseudo_sheet import write_sheet
 
 __all__ = ['DebiasResult', 'debias']
@@ -85,7 +85,7 @@ def debias(folder: str | Path, config: str | Path, out: str | Path, device: str 
     if not cfg.get('debias'):
         raise ConfigError(f'{config} has no key `debias`; give a config of MARS, such as mars_toyworld, or add '
                           'debias=dict(extractor=dict(backbone=...)).')
-    check_writable(out)
+    check_writable(out, out / 'masks')
     init_default_scope('mmseg')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     worker = Debiaser(**cfg.debias, num_classes=len(classes), device=device)

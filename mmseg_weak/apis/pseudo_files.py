@@ -24,7 +24,7 @@ from mmseg_weak.datasets.masks import decode_mask
 from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.files import write_bytes, write_json, write_text
 
-__all__ = ['Records', 'check_writable', 'load_scores', 'names_of', 'save_scores', 'settle_settings', 'write_index']
+__all__ = ['Records', 'load_scores', 'names_of', 'save_scores', 'settle_settings', 'write_index']
 
 _SETTINGS = 'settings.json'
 _SNIPPET = '''# {count} images with pseudo masks, for the training part of a config.
@@ -57,22 +57,6 @@ def names_of(paths: Sequence[str]) -> list[str]:
         double = next(name for i, name in enumerate(names) if name.lower() in {n.lower() for n in names[:i]})
         raise DataError(f'two images would have the mask {double}.png; name each image once, in one folder.')
     return names
-
-
-def check_writable(folder: Path) -> None:
-    """Find out before the work whether the results can be written.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    try:
-        for place in (folder, folder / 'masks'):
-            place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'{folder} cannot be made ({error.strerror}); give another --out.') from None
-    for place in (folder, folder / 'masks'):
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise ConfigError(f'{place} is not writable; change its rights or give another --out.')
 
 
 class Records:

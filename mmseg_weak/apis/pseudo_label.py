@@ -13,10 +13,11 @@ import torch
 
 from mmseg_weak.errors import ConfigError, DataError, WeakError
 from mmseg_weak.evaluation.threshold_choice import AREA_PRIOR, RULES, bin_counts, choose_threshold
+from mmseg_weak.files import check_writable
 
 from .config import find_config
 from .progress import progress
-from .pseudo_files import Records, check_writable, names_of, settle_settings, write_index
+from .pseudo_files import Records, names_of, settle_settings, write_index
 from .pseudo_sheet import write_sheet
 from .pseudo_worker import Job, Labeller, label_part
 from .refine import build_refiner
@@ -99,7 +100,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path, out: str | Path, im
     refine = tuple(name.strip() for name in (refine.split(',') if isinstance(refine, str) else refine) if name.strip())
     part, parts = _shard(shard)
     _check(thr, conf_thr, refine, shards, parts, overwrite, images, tags, loader)
-    check_writable(out)
+    check_writable(out, out / 'masks')
     if loader is None and images is None:
         loader = 'train_eval'
     job = Job(str(config), str(checkpoint), out, device, dict(cfg_options or {}), loader,

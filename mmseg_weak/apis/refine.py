@@ -1,7 +1,6 @@
 """Improve masks that anybody made: give every pixel the class that fits its colour and its neighbours."""
 import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from mmseg_weak.datasets.lists import Pair
 from mmseg_weak.datasets.masks import decode_image, decode_mask
 from mmseg_weak.datasets.pairs import pair_folders
 from mmseg_weak.errors import ConfigError, DataError, MissingFileError, near
-from mmseg_weak.files import write_bytes
+from mmseg_weak.files import check_writable, write_bytes
 from mmseg_weak.visualization import mask_png, overlay, png_bytes, voc_palette
 
 from .progress import progress
@@ -163,7 +162,7 @@ def refine(images: str | Path, masks: str | Path, out: str | Path, using: str = 
         raise ConfigError(f'out is {out}, a folder that is read; give another one, so that nothing is overwritten.')
     result = RefineResult(out)
     todo = _pairs(Path(images), Path(masks), result, overwrite)
-    _check_writable(out)
+    check_writable(out)
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     changed = known = 0
     for pair, target in progress(todo, 'refine', quiet=quiet):
@@ -212,16 +211,6 @@ def _pairs(images: Path, masks: Path, result: RefineResult, overwrite: bool) -> 
         raise DataError(f'none of the {len(result.without_mask)} images in {images} has a mask in {masks}; a mask is '
                         f'named as its image, for example a.jpg and a.png.')
     return todo
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out before the work whether the results can be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'{folder} cannot be made ({error.strerror}); give another --out.') from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f'{folder} is not writable; change its rights or give another --out.')
 
 
 def _beside(out: Path, kind: str) -> Path:
