@@ -64,7 +64,7 @@ def share_boxes(scores: np.ndarray, share: float) -> np.ndarray:
 
     Args:
         scores: (h,w) in [0, 1].
-        share: in [0, 1]. CLIP-ES: 0.4; ExCEL: 0.79 (VOC), 0.88 (COCO).
+        share: in [0, 1]. CLIP-ES, WeCLIP: 0.4 (VOC), 0.7 (COCO); ExCEL: 0.79 (VOC), 0.88 (COCO).
 
     Returns:
         (n,4) int64, x0, y0, x1, y1; the one that the largest region has first. An empty map gives the whole of it.

@@ -6,14 +6,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import ConfigError
-from mmseg_weak.methods.weak.clip_es import (
-    competing,
-    confident_mask,
-    mean_attention,
-    prompt_sharpness,
-    refined_maps,
-    softmax_cams,
-)
+from mmseg_weak.methods.weak.clip_es import confident_mask, prompt_sharpness
+from mmseg_weak.models.cam.text_cam import competing, mean_attention, refined_maps, softmax_cams
 from mmseg_weak.models.clip import DenseViT
 from mmseg_weak.models.clip.tag_names import TAG_BACKGROUND, tag_background, tag_texts
 

@@ -1,7 +1,7 @@
 """CLIP-ES against the goldens; tokens come sequence first, and of the tower the last block alone."""
 import torch
 
-from mmseg_weak.methods.weak.clip_es import softmax_cams
+from mmseg_weak.models.cam.text_cam import softmax_cams
 from mmseg_weak.models.clip import DenseViT, visual_from_state
 
 

@@ -5,7 +5,7 @@ zwyang6/ExCEL @ 2cd7f51 (no licence).
 
     texts     class texts enriched by a bank of attributes (TSE)                     :mod:`.text`
     maps      patches of a calibrated, frozen tower against the texts (SVC, LVC)     :mod:`.maps`
-    labels    spread along the attention, background, PAR                            :mod:`.labels`
+    labels    spread along the attention, background, PAR                            ``models/cam/attention_labels``
     decoder   the tokens of all blocks -> X -> logits                                ``TokenFusionHead``
     P = sigmoid(3 (cos(X, X) - mean));  L = L_seg + 0.1 L_div
 
@@ -14,7 +14,13 @@ within a radius of 8 with P as the affinity (``AttentionAffinityLoss``).
 
 The room holds these equations; a registered segmentor, its schedule and its configs are not in it.
 """
-from .labels import affinity_of, maps_to_planes, planes_to_labels, refined_class_maps
+from mmseg_weak.models.cam.attention_labels import (
+    affinity_of,
+    maps_to_planes,
+    planes_to_labels,
+    refined_class_maps,
+)
+
 from .maps import calibrated_tokens, patch_text_maps, recent_attention, relation_map, surgery_maps
 from .text import attribute_bank, enrich_texts
 

@@ -1,11 +1,12 @@
-"""ExCEL's pseudo labels: class maps along the attention, behind a background, through PAR."""
+"""Pseudo labels of WeCLIP and ExCEL: class maps along the attention, behind a background, through PAR."""
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_weak.models.cam import normalize_cam, scores_to_labels, with_background
-from mmseg_weak.models.cam.class_attention import attention_transition, choose_attention, refine_by_attention
 from mmseg_weak.models.refine import Refiner
+
+from .class_attention import attention_transition, choose_attention, refine_by_attention
+from .seeds import normalize_cam, scores_to_labels, with_background
 
 __all__ = ['affinity_of', 'maps_to_planes', 'planes_to_labels', 'refined_class_maps']
 
@@ -21,10 +22,10 @@ def refined_class_maps(maps: Tensor, attention: Tensor, present: Tensor, relatio
 
     Args:
         maps: (B,K,h,w) in [0, 1].
-        attention: (B,L,hw,hw), see :func:`.maps.recent_attention`.
+        attention: (B,L,hw,hw) of patches, of the last L blocks.
         present: (B,K) bool; other maps come back 0.
-        relation: (B,hw,hw) of :func:`.maps.relation_map`; None before it has learnt (14000 iterations on VOC).
-        share: of :func:`.share_boxes`. VOC: 0.79; COCO: 0.88.
+        relation: (B,hw,hw), P in [0, 1] of the decoder's features; None before it has learnt.
+        share: of :func:`.share_boxes`. WeCLIP: 0.4 (VOC), 0.7 (COCO); ExCEL: 0.79 (VOC), 0.88 (COCO).
 
     Returns:
         (B,K,h,w), not normalised.
