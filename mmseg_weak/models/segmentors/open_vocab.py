@@ -1,6 +1,6 @@
 """The frame of the methods that find what class names say, without training for them."""
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -119,9 +119,19 @@ class OpenVocabSegmentor(BaseSegmentor):
         """Normalised windows (n,3,c,c) -> (n,d,h,w) unit features."""
         if self.proxy is None:
             return self.clip.encode_dense(windows)
-        raw = windows * _row(CLIP_STD, windows) + _row(CLIP_MEAN, windows)
-        maps = self.proxy((raw - _row(_IMAGENET_MEAN, windows)) / _row(_IMAGENET_STD, windows))
+        maps = self.proxy(self.for_imagenet(windows))
         return self.clip.encode_dense(windows, external=maps[-1] if isinstance(maps, (list, tuple)) else maps)
+
+    @staticmethod
+    def for_imagenet(windows: Tensor) -> Tensor:
+        """Windows normalised for CLIP -> normalised as ImageNet's networks want them."""
+        raw = windows * _row(CLIP_STD, windows) + _row(CLIP_MEAN, windows)
+        return (raw - _row(_IMAGENET_MEAN, windows)) / _row(_IMAGENET_STD, windows)
+
+    @staticmethod
+    def for_clip(raw: Tensor) -> Tensor:
+        """(...,3,H,W) RGB, 0 to 255 -> normalised for CLIP."""
+        return (raw.float() - _row(CLIP_MEAN, raw)[0]) / _row(CLIP_STD, raw)[0]
 
     def kept_kind(self, *args) -> KeptFeatures:
         """What holds an image's features; a method may keep more than :class:`.KeptFeatures`."""
@@ -136,13 +146,19 @@ class OpenVocabSegmentor(BaseSegmentor):
             originals: (H, W) of the masks; those of the images by default.
         """
         originals = originals or [tuple(image.shape[-2:]) for image in images]
-        cfg, small = self.test_cfg, [self.resized(image) for image in images]
-        seen = [((image - _row(CLIP_MEAN, image)[0]) / _row(CLIP_STD, image)[0]) for image in small]
-        kept = keep_features(seen, self.encode, cfg['crop_px'] or None, cfg['stride_px'], originals,
-                             cfg['window_batch'], cfg['multiple_px'], self.patch_size, self.kept_kind)
+        small = [self.resized(image) for image in images]
+        kept = self.keep_windows(small, originals, self.encode, self.kept_kind)
         if self.refiner is None:
             return kept
         return [RefinedFeatures(one, image, self.refiner) for one, image in zip(kept, small)]
+
+    def keep_windows(self, images: list[Tensor], originals: list[tuple[int, int]], encode: Callable[[Tensor], Tensor],
+                     kind: Callable[..., KeptFeatures]) -> list[KeptFeatures]:
+        """Features of resized images (3,h,w), RGB from 0 to 255, by any encoder of normalised windows."""
+        cfg = self.test_cfg
+        return keep_features([self.for_clip(image) for image in images], encode, cfg['crop_px'] or None,
+                             cfg['stride_px'], originals, cfg['window_batch'], cfg['multiple_px'], self.patch_size,
+                             kind)
 
     # ---- the names' side ------------------------------------------------------------------------------------------
 
