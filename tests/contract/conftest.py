@@ -27,6 +27,11 @@ def test_only(path: str) -> bool:
     return '_base_/datasets/open_vocab/' in text or bool(base and test_only(str(Path(path).parent / base.group(1))))
 
 
+def tags_only(path: str) -> bool:
+    """Whether nothing is trained and seeds are made from tags."""
+    return 'train_dataloader = None' in (CONFIGS / path).read_text(encoding='utf-8')
+
+
 test_only.__test__ = False
 
 
@@ -43,7 +48,7 @@ def _middle_of_a_run():
     hub.runtime_info.update(before)
 
 
-@pytest.fixture(params=[path for path in all_configs() if not test_only(path)])
+@pytest.fixture(params=[path for path in all_configs() if not test_only(path) and not tags_only(path)])
 def config(request) -> Config:
     """One config that trains after another; its file name is ``config.filename``."""
     return Config.fromfile(str(CONFIGS / request.param))
@@ -52,6 +57,12 @@ def config(request) -> Config:
 @pytest.fixture(params=[path for path in all_configs() if test_only(path)])
 def test_only_config(request) -> Config:
     """One config without training after another."""
+    return Config.fromfile(str(CONFIGS / request.param))
+
+
+@pytest.fixture(params=[path for path in all_configs() if tags_only(path)])
+def tags_only_config(request) -> Config:
+    """One config without training that wants tags after another."""
     return Config.fromfile(str(CONFIGS / request.param))
 
 
@@ -72,24 +83,27 @@ def small_open_vocab():
     return build
 
 
+def build_small(config: Config):
+    """A config's model for crops of 64 pixels (70 where patches are 14 pixels), and that size."""
+    torch.manual_seed(0)
+    model = config.model.copy()
+    side = 70 if 'patch_size=14' in config.pretty_text.replace("'", '').replace(' ', '') else 64
+    if model.get('data_preprocessor'):
+        model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
+    _forget_files(model)
+    return revert_sync_batchnorm(MODELS.build(model)), side
+
+
 @pytest.fixture
 def small_model():
-    """Function: build a config's model for crops of 64 pixels (70 where patches are 14 pixels)."""
-    def build(config: Config):
-        torch.manual_seed(0)
-        model = config.model.copy()
-        side = 70 if 'patch_size=14' in config.pretty_text.replace("'", '').replace(' ', '') else 64
-        if model.get('data_preprocessor'):
-            model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
-        _forget_files(model)
-        return revert_sync_batchnorm(MODELS.build(model)), side
-    return build
+    """The function :func:`build_small`."""
+    return build_small
 
 
 def _forget_files(node) -> None:
     """Take out the pretrained files, which a test must not need."""
     if isinstance(node, dict):
-        for key in ('init_cfg', 'pretrained', 'checkpoint'):
+        for key in ('init_cfg', 'pretrained', 'checkpoint', 'attributes'):
             if key in node:
                 node[key] = None
         for value in node.values():
@@ -99,31 +113,34 @@ def _forget_files(node) -> None:
             _forget_files(value)
 
 
+def random_batch(model, side: int, seed: int = 0) -> dict:
+    """A random training batch of the branches that a model's preprocessor splits."""
+    generator = torch.Generator().manual_seed(seed)
+    plain, tagged = not hasattr(model, 'semi_loss'), isinstance(model, TagSegmentor)
+    ahead = getattr(model, 'ahead', None)
+    labelled = 2 * (1 + ahead.steps if ahead is not None and ahead.mode == 'wide' else 1)
+    unlabelled = 0 if plain else labelled * (2 if getattr(model.data_preprocessor, 'partner', False) else 1)
+    classes = model.num_classes
+    inputs, samples = [], []
+    for i in range(labelled + unlabelled):
+        meta = dict(img_shape=(side, side), ori_shape=(side, side), img_path=f'{i}.png')
+        if not plain:
+            meta['source'] = 'sup' if i < labelled else 'unsup'
+        sample = SegDataSample(metainfo=meta)
+        if tagged:
+            tags = torch.randint(2, (classes - 1,), dtype=torch.uint8, generator=generator)
+            sample.set_data(dict(gt_image_label=tags * (i > 0)))  # the first image shows the background alone
+        elif isinstance(model, Localizer):
+            label = torch.randint(classes - 1, (), generator=generator)
+            sample.set_data(dict(gt_image_label=torch.eye(classes - 1, dtype=torch.uint8)[label]))
+        if i < labelled and (not tagged or model.learns_from_masks) and not isinstance(model, Localizer):
+            sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
+        inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
 @pytest.fixture
 def small_batch():
-    """Function: a random training batch of the branches that a model's preprocessor splits."""
-    def make(model, side: int, seed: int = 0) -> dict:
-        generator = torch.Generator().manual_seed(seed)
-        plain, tagged = not hasattr(model, 'semi_loss'), isinstance(model, TagSegmentor)
-        ahead = getattr(model, 'ahead', None)
-        labelled = 2 * (1 + ahead.steps if ahead is not None and ahead.mode == 'wide' else 1)
-        unlabelled = 0 if plain else labelled * (2 if getattr(model.data_preprocessor, 'partner', False) else 1)
-        classes = model.num_classes
-        inputs, samples = [], []
-        for i in range(labelled + unlabelled):
-            meta = dict(img_shape=(side, side), ori_shape=(side, side), img_path=f'{i}.png')
-            if not plain:
-                meta['source'] = 'sup' if i < labelled else 'unsup'
-            sample = SegDataSample(metainfo=meta)
-            if tagged:
-                tags = torch.randint(2, (classes - 1,), dtype=torch.uint8, generator=generator)
-                sample.set_data(dict(gt_image_label=tags * (i > 0)))  # the first image shows the background alone
-            elif isinstance(model, Localizer):
-                label = torch.randint(classes - 1, (), generator=generator)
-                sample.set_data(dict(gt_image_label=torch.eye(classes - 1, dtype=torch.uint8)[label]))
-            if i < labelled and (not tagged or model.learns_from_masks) and not isinstance(model, Localizer):
-                sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
-            inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
-            samples.append(sample)
-        return dict(inputs=inputs, data_samples=samples)
-    return make
+    """The function :func:`random_batch`."""
+    return random_batch
