@@ -1,19 +1,4 @@
-"""MaskCLIP: every patch keeps its own value (``attention='value'``); prompt denoising and key smoothing refine scores.
-
-Zhou et al., Extract Free Dense Labels from CLIP, ECCV 2022, arXiv 2112.01071; chongzhou96/MaskCLIP @ 245d31f809be
-(Apache-2.0).
-
-s are cosines of patches with class texts (B,C,h,w), p = softmax(100 s) over classes.
-
-- Prompt denoising: a class whose p stays below ``pd_thr`` all over an image gets the score -100 there.
-- Key smoothing: where max_c p < ``ks_thr``, p becomes W p with W = K^ K^T, K the last block's keys; W is not
-  normalised. The result is p, no longer s.
-
-Deviation: keys are cosines of keys, K^ = K / |K| over channels, as the paper says. The official code divides by the
-norm over POSITIONS (``as_published=True``).
-
-:class:`MaskCLIPSegmentor` refines every window by itself, before scores are enlarged and averaged.
-"""
+"""MaskCLIP with its refinement as a segmentor."""
 from collections.abc import Sequence
 
 import torch
@@ -25,65 +10,9 @@ from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.clip import DenseViT, KeptFeatures, max_over_names
 from mmseg_weak.models.segmentors import OpenVocabSegmentor
 
-__all__ = ['MaskCLIPSegmentor', 'cosine_scores', 'denoise_prompts', 'refine_scores', 'smooth_by_keys']
+from .refine import refine_scores
 
-
-def cosine_scores(features: Tensor, texts: Tensor) -> Tensor:
-    """Cosines of patches with texts.
-
-    Args:
-        features: (B,d,h,w), any scale.
-        texts: (C,d), unit vectors.
-
-    Returns:
-        (B,C,h,w).
-    """
-    return F.conv2d(F.normalize(features, dim=1), texts[:, :, None, None])
-
-
-def denoise_prompts(scores: Tensor, pd_thr: float, scale: float = 100.0, denoised: float = -100.0) -> Tensor:
-    """Put classes that are nowhere likely out of the race: (B,C,h,w) -> (B,C,h,w) scores."""
-    seen = (scores * scale).softmax(1).amax((2, 3), keepdim=True) >= pd_thr
-    return scores.masked_fill(~seen, denoised)
-
-
-def smooth_by_keys(probs: Tensor, keys: Tensor, ks_thr: float, as_published: bool = False) -> Tensor:
-    """Let unsure positions take the probabilities of those with similar keys.
-
-    Args:
-        probs: (B,C,h,w).
-        keys: (B,hw,d) of the last block's patches.
-        ks_thr: positions whose largest probability is below are replaced; 1 replaces all but certain ones.
-        as_published: see the module's docstring.
-
-    Returns:
-        (B,C,h,w); not normalised where replaced.
-    """
-    keys = F.normalize(keys, dim=1 if as_published else 2)
-    flat = probs.flatten(2)
-    smooth = flat @ (keys @ keys.transpose(1, 2))  # the weights are symmetric
-    return flat.where(flat.amax(1, keepdim=True) >= ks_thr, smooth).view_as(probs)
-
-
-def refine_scores(scores: Tensor, keys: Tensor | None, pd_thr: float = 0.0, ks_thr: float = 0.0, scale: float = 100.0,
-                  as_published: bool = False) -> Tensor:
-    """Both refinements; a threshold of 0 switches its one off.
-
-    Args:
-        scores: (B,C,h,w) cosines.
-        keys: (B,hw,d); may be None without key smoothing.
-        pd_thr, ks_thr: the official configs set 0.5 and 1 where they use them.
-        scale: of the softmax.
-        as_published: see the module's docstring.
-
-    Returns:
-        (B,C,h,w): probabilities with key smoothing (do not softmax them again), else scores.
-    """
-    if pd_thr > 0:
-        scores = denoise_prompts(scores, pd_thr, scale)
-    if ks_thr > 0:
-        scores = smooth_by_keys((scores * scale).softmax(1), keys, ks_thr, as_published)
-    return scores
+__all__ = ['MaskCLIPSegmentor']
 
 
 class _KeyedFeatures(KeptFeatures):
