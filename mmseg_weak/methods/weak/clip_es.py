@@ -15,14 +15,13 @@ The paper chooses its prompt, 'a clean origami {}.', by sharpness. The repositor
 the image's classes; the lowest is best, since in an image of several classes none should take it all.
 
 The maps are ``models/cam/text_cam``'s, the CRF is ``models/refine``'s (``refiner``). The second stage's
-confidence-guided loss is cross-entropy on labels with ignored pixels (:func:`confident_mask`), which is what ``mmseg-weak
-pseudo-label --conf-thr 0.95`` writes, and any segmentor of mmseg learns from them.
+confidence-guided loss is cross-entropy on labels with ignored pixels (:func:`confident_mask`): ``mmseg-weak
+pseudo-label --conf-thr 0.95`` writes them, and any segmentor of mmseg learns from them.
 
 Deviation: images without tags are given those that CLIP finds (the paper always has tags).
 """
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
