@@ -85,18 +85,15 @@ def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()
 
 def last_scores(work_dir: Path) -> dict:
     """Scores of the last validation in a run's scalars, or of its test where nothing was trained."""
+    rows = [json.loads(path.read_text()) for path in sorted(work_dir.glob('*/*.json'))]  # a test writes them
+    rows += [json.loads(line) for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
+             for line in path.read_text().splitlines()]
     scores = {}
-    for path in sorted(work_dir.glob('*/*.json')):  # a test writes its metrics here
-        row = json.loads(path.read_text())
+    for row in rows:
         if 'mIoU' in row:
-            scores = {k: row[k] for k in ('mIoU', 'aAcc') if k in row}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            row = json.loads(line)
-            if 'mIoU' in row:
-                scores = {k: row[k] for k in ('mIoU', 'aAcc', 'step') if k in row}
-                if 'seed/mIoU' in row:  # of image-tag methods: at the best background threshold
-                    scores.update(seed_mIoU=row['seed/mIoU'], seed_thr=row['seed/thr'])
+            scores = {k: row[k] for k in ('mIoU', 'aAcc', 'step') if k in row}
+            if 'seed/mIoU' in row:  # of image-tag methods: at the best background threshold
+                scores.update(seed_mIoU=row['seed/mIoU'], seed_thr=row['seed/thr'])
     return scores
 
 

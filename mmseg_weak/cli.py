@@ -2,12 +2,11 @@
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from mmseg_weak.cli_pseudo import debias, eval_pseudo, pseudo_label
-from mmseg_weak.cli_tools import logs_to_stderr, options_of
+from mmseg_weak.cli_tools import checkpoint_or_override, logs_to_stderr, options_of
 
 __all__ = ['cli', 'main']
 
@@ -225,8 +224,7 @@ def train(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
 def test(config: str, checkpoint: str | None, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
     """Evaluate CHECKPOINT on the test images of CONFIG; configs that train nothing have none."""
     from mmseg_weak.apis.train import test as run
-    if checkpoint and '=' in checkpoint and not Path(checkpoint).is_file():  # an override in its place
-        checkpoint, overrides = None, (checkpoint, *overrides)
+    checkpoint, overrides = checkpoint_or_override(checkpoint, overrides)
     with logs_to_stderr():
         metrics = run(config, checkpoint, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
     for name, value in metrics.items():

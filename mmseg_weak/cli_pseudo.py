@@ -1,7 +1,7 @@
 """The verbs that write, debias and judge pseudo masks."""
 import click
 
-from mmseg_weak.cli_tools import logs_to_stderr, options_of
+from mmseg_weak.cli_tools import checkpoint_or_override, logs_to_stderr, options_of
 
 __all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 
@@ -9,7 +9,7 @@ __all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 @click.command('pseudo-label', epilog='Example: mmseg-weak pseudo-label cam_toyworld work_dirs/cam_toyworld/'
                                     'iter_2000.pth --out pseudo --thr consistency --refine par')
 @click.argument('config')
-@click.argument('checkpoint')
+@click.argument('checkpoint', required=False)
 @click.argument('overrides', nargs=-1)
 @click.option('--out', required=True, help='Folder of the data set.')
 @click.option('--images', help='Folder of images, instead of the training images of CONFIG.')
@@ -18,7 +18,7 @@ __all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 @click.option('--thr', help='Background score of class maps: a number, or a rule that needs no mask: consistency, '
                             'area, entropy. The config\'s own by default.')
 @click.option('--conf-thr', type=float, default=0.0, show_default=True, help='Below it a pixel is unknown, 255.')
-@click.option('--refine', default='', help='crf, par, pamr; several with commas, in their order.')
+@click.option('--refine', default='', help='crf (or crf:PRESET), par, pamr; several with commas, in their order.')
 @click.option('--scores', is_flag=True, help='Write score files too: what eval-pseudo sweeps thresholds over.')
 @click.option('--pictures', type=click.IntRange(1), default=12, show_default=True,
               help='In each part of the contact sheet.')
@@ -29,15 +29,16 @@ __all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 @click.option('--device', help='As torch names it; the GPUs there are, in turn.')
 @click.option('--overwrite', is_flag=True, help='Make masks again, but never those corrected by hand.')
 @click.option('--cfg-options', multiple=True, help='key=value that overrides the config; several may follow.')
-def pseudo_label(thr: str | None, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
+def pseudo_label(checkpoint: str | None, thr: str | None, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
     """Write the masks that CHECKPOINT gives the training images of CONFIG, as a data set to look at and train on."""
     from mmseg_weak.apis.pseudo_label import pseudo_label as run
+    checkpoint, overrides = checkpoint_or_override(checkpoint, overrides)
     try:
         value = None if thr is None else float(thr)
     except ValueError:
         value = thr
     with logs_to_stderr():
-        result = run(thr=value, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
+        result = run(checkpoint=checkpoint, thr=value, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
     for _, sentence in result.broken:
         click.echo(f'Skipped: {sentence}')
     click.echo(f'{result.written} images labelled, {result.skipped} were there already, {len(result.broken)} cannot be '

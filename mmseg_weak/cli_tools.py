@@ -2,10 +2,11 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import click
 
-__all__ = ['logs_to_stderr', 'options_of']
+__all__ = ['checkpoint_or_override', 'logs_to_stderr', 'options_of']
 
 
 @contextlib.contextmanager
@@ -25,3 +26,10 @@ def options_of(values: Sequence[str]) -> dict:
             raise click.UsageError(f'{pair!r} is no key=value; give for example train_cfg.max_iters=100')
         parsed[key] = DictAction._parse_iterable(value)
     return parsed
+
+
+def checkpoint_or_override(checkpoint: str | None, overrides: tuple) -> tuple[str | None, tuple]:
+    """The two, where an override may stand in the place of a checkpoint that is not needed."""
+    if checkpoint and '=' in checkpoint and not Path(checkpoint).is_file():
+        return None, (checkpoint, *overrides)
+    return checkpoint, overrides

@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import CheckpointError, ConfigError, DataError
+from mmseg_weak.models.segmentors import OpenVocabSegmentor
 from mmseg_weak.visualization import voc_palette
 
 from .checkpoints import load_weights, read_checkpoint
@@ -45,7 +46,8 @@ class SegInferencer:
 
     Args:
         config: config file, name of a config of ours, or a loaded config.
-        checkpoint: checkpoint file, read with ``weights_only=True``; None keeps random weights (for tests).
+        checkpoint: checkpoint file, read with ``weights_only=True``; None for a config that trains nothing, else it
+            keeps random weights (for tests).
         device: as torch names it; the GPU where there is one, by default.
         max_pixels: the most pixels (after the pipeline's resize) of one pass; more are tiled.
         tile_px: side of a tile.
@@ -73,10 +75,11 @@ class SegInferencer:
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.max_pixels, self.tile_px, self.overlap_px = max_pixels, tile_px, overlap_px
         self.min_side_px = min_side_px
-        if (self.cfg.get('model') or {}).get('clip') and 'train_cfg' not in self.cfg:
+        if _finds_names(self.cfg):
             raise ConfigError(f'{self.cfg.filename or "the config"} finds names and is not trained: use `mmseg-weak '
                               'predict --text`, or OpenVocabInferencer')
-        self.model = build_model(self.cfg)
+        untrained = checkpoint is None and 'train_cfg' not in self.cfg
+        self.model = build_model(self.cfg, keep_pretrained=untrained)
         meta: dict = {}
         if checkpoint is not None:
             content = read_checkpoint(checkpoint)
@@ -171,8 +174,19 @@ class SegInferencer:
         return names
 
 
-def build_model(cfg: Config) -> torch.nn.Module:
-    """Build the segmentor of a config without fetching pretrained weights.
+def _finds_names(cfg: Config) -> bool:
+    """Whether a config describes a method that wants class names, not images with tags."""
+    kind = MODELS.get(str((cfg.get('model') or {}).get('type')))
+    return kind is not None and issubclass(kind, OpenVocabSegmentor)
+
+
+def build_model(cfg: Config, keep_pretrained: bool = False) -> torch.nn.Module:
+    """Build the segmentor of a config.
+
+    Args:
+        cfg: the config.
+        keep_pretrained: load the weights that a config names, as a model needs that is not trained; else a checkpoint
+            follows and they are not fetched.
 
     Raises:
         ConfigError: the config has no ``model``.
@@ -181,7 +195,8 @@ def build_model(cfg: Config) -> torch.nn.Module:
         raise ConfigError(f'{cfg.filename or "the config"} has no key `model`; give a config that describes a network')
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     model = copy.deepcopy(cfg.model)
-    forget_pretrained(model)
+    if not keep_pretrained:
+        forget_pretrained(model)
     model = MODELS.build(model)
     if not hasattr(model, 'test_step'):
         raise ConfigError(f'model.type is {cfg.model.type}, which is no segmentor; give a config of a segmentor')

@@ -58,9 +58,10 @@ class PseudoLabelResult:
     images: str = ''
 
 
-def pseudo_label(config: str | Path, checkpoint: str | Path, out: str | Path, images: str | None = None,
-                 tags: str | None = None, loader: str | None = None, thr: float | str | None = None,
-                 conf_thr: float = 0.0, refine: str | Sequence[str] = (), scores: bool = False, pictures: int = 12,
+def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | Path,
+                 images: str | None = None, tags: str | None = None, loader: str | None = None,
+                 thr: float | str | None = None, conf_thr: float = 0.0, refine: str | Sequence[str] = (),
+                 scores: bool = False, pictures: int = 12,
                  area_prior: float = AREA_PRIOR, shards: int = 1, shard: str | None = None, device: str | None = None,
                  overwrite: bool = False, cfg_options: Mapping[str, Any] | None = None,
                  quiet: bool = False) -> PseudoLabelResult:
@@ -72,7 +73,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path, out: str | Path, im
 
     Args:
         config: file or name.
-        checkpoint: file.
+        checkpoint: file; None for a config that trains nothing.
         out: folder of the data set.
         images: folder of images, instead of a loader of the config.
         tags: their tags: a file, or 'folders' (see ``ImageLabelDataset``); without them tags are predicted.
@@ -80,7 +81,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path, out: str | Path, im
         thr: background score of class maps: a number, or a rule that chooses one from the class maps of 100 images
             without any mask: 'consistency', 'area' or 'entropy'. The config's own background by default.
         conf_thr: confidence below which a pixel becomes 255.
-        refine: 'crf', 'par' or 'pamr', several with commas in the order of their use.
+        refine: 'crf' ('crf:clip_es' with the settings of a publication), 'par' or 'pamr', several with commas in the
+            order of their use.
         scores: write score files of the classes in each image.
         pictures: pictures in each part of the contact sheet.
         area_prior: share of an image that objects cover on average, for ``thr='area'``.
@@ -103,8 +105,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path, out: str | Path, im
     check_writable(out, out / 'masks')
     if loader is None and images is None:
         loader = 'train_eval'
-    job = Job(str(config), str(checkpoint), out, device, dict(cfg_options or {}), loader,
-              images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores)
+    job = Job(str(config), None if checkpoint is None else str(checkpoint), out, device, dict(cfg_options or {}),
+              loader, images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores)
     labeller = Labeller(job)
     names = dict(enumerate(names_of(labeller.paths)))
     records = Records(out)
@@ -172,7 +174,9 @@ def _shard(text: str | None) -> tuple[int, int]:
     return part, parts
 
 
-def _mark(path: str | Path) -> str:
+def _mark(path: str | Path | None) -> str:
+    if path is None:
+        return 'none'
     digest = hashlib.sha256()
     with open(path, 'rb') as stream:
         for block in iter(lambda: stream.read(1 << 20), b''):

@@ -45,7 +45,7 @@ class Job:
         scores: whether to write score files.
     """
     config: str
-    checkpoint: str
+    checkpoint: str | None
     out: Path
     device: str | None = None
     cfg_options: dict = field(default_factory=dict)
@@ -110,6 +110,9 @@ class Labeller:
     def __init__(self, job: Job) -> None:
         self.job = job
         cfg = load_config(job.config, job.cfg_options)
+        if job.checkpoint is None and cfg.get('train_cfg') is not None:
+            raise ConfigError(f'{job.config} is a config that trains: name the checkpoint whose masks are wanted, for '
+                              f'example the one that work_dir/last_checkpoint names.')
         self.inferencer = SegInferencer(cfg, job.checkpoint, device=job.device)
         self.model = self.inferencer.model
         self.dataset = build_dataset(job, cfg, self.inferencer.classes, self.inferencer.palette)

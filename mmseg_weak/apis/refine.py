@@ -49,12 +49,14 @@ class RefineResult:
 
 
 def build_refiner(using: str, iters: int | None = None, preset: str | None = None) -> Any:
-    """The module behind a name of ``METHODS``.
+    """The module behind a name of ``METHODS``, also with its preset: 'crf:clip_es'.
 
     Raises:
         ConfigError: no such name, or a preset where there are none.
     """
     from mmseg_weak.models.refine import PAMR, PAR, DenseCRF
+    using, _, named = using.partition(':')
+    preset = named or preset
     if using not in METHODS:
         raise ConfigError(f"there is no refinement '{using}'; choose one of {', '.join(METHODS)}. "
                           f"{near(using, METHODS)}".rstrip())

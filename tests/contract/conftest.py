@@ -91,6 +91,8 @@ def build_small(config: Config):
     if model.get('data_preprocessor'):
         model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
     _forget_files(model)
+    if model.get('clip'):
+        model.clip.update(name='toyworld_clip', cache_dir=None, templates='name')
     return revert_sync_batchnorm(MODELS.build(model)), side
 
 

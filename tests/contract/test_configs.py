@@ -81,6 +81,16 @@ def test_types_are_registered(config):
         assert DATASETS.get(loader.dataset.type) is not None
 
 
+def test_configs_that_make_seeds_alone_score_them(tags_only_config):
+    config = tags_only_config
+    assert not {'train_cfg', 'optim_wrapper', 'val_cfg'} & set(config)
+    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    assert evaluators[0].type == 'SeedMetric'
+    for loader in (config.test_dataloader, config.train_eval_dataloader):
+        meta = DATASETS.get(loader.dataset.type).METAINFO
+        assert len(meta['classes']) == config.model.num_classes == config.num_classes
+
+
 @pytest.mark.parametrize('path', [path for path in all_configs() if 'toyworld' in path])
 def test_toyworld_configs_say_what_they_are_compared_with(path):
     config = Config.fromfile(str(CONFIGS / path))

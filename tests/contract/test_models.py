@@ -52,6 +52,26 @@ def _one(batch: dict) -> dict:
     return dict(inputs=batch['inputs'][:1], data_samples=[sample])
 
 
+def test_seeds_without_training_are_the_tags(tags_only_config, small_model, small_batch):
+    model, side = small_model(tags_only_config)
+    twin, _ = small_model(tags_only_config)
+    assert not any(p.requires_grad for p in model.parameters())
+    with torch.no_grad():
+        for p in twin.parameters():
+            p.add_(1)
+    twin.load_state_dict(copy.deepcopy(model.state_dict()))
+    batch = small_batch(model, side)
+    for sample in batch['data_samples']:
+        sample.set_metainfo(dict(pad_shape=sample.img_shape, ori_shape=(50, 73)))
+    tags = [sample.gt_image_label for sample in batch['data_samples']]
+    seen, again = (m.test_step(copy.deepcopy(batch)) for m in (model, twin))
+    for one, other, known in zip(seen, again, tags):
+        assert one.pred_sem_seg.data.shape == (1, 50, 73)
+        allowed = {0} | {k + 1 for k in known.nonzero().flatten().tolist()}
+        assert set(one.pred_sem_seg.data.unique().tolist()) <= allowed
+        assert torch.equal(one.seg_logits.data, other.seg_logits.data)
+
+
 def test_prediction_without_training_and_state(test_only_config, small_open_vocab):
     model, twin = small_open_vocab(test_only_config), small_open_vocab(test_only_config, seed=1)
     assert not any(p.requires_grad for p in model.parameters())

@@ -1,15 +1,19 @@
 """CLIP-ES: softmax Grad-CAM of the last block, what competes, sharpness by hand."""
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
+from PIL import Image
 
+from mmseg_weak.apis.pseudo_label import pseudo_label
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.methods.weak.clip_es import confident_mask, prompt_sharpness
 from mmseg_weak.models.cam.text_cam import competing, mean_attention, refined_maps, softmax_cams
-from mmseg_weak.models.clip import DenseViT
-from mmseg_weak.models.clip.tag_names import TAG_BACKGROUND, tag_background, tag_texts
+from mmseg_weak.models.clip import DenseViT, named_classes
+from mmseg_weak.models.clip.tag_names import TAG_BACKGROUND, TAG_SYNONYMS, tag_background, tag_texts
+from mmseg_weak.models.clip.weights import create_model
 
 GRID = (2, 3)
 
@@ -74,6 +78,10 @@ def test_unsure_pixels_are_ignored():
     assert confident_mask(scores).tolist() == [[[0, 255]]]
 
 
+def classes_of(dataset):
+    return tuple(DATASETS.get(dataset).METAINFO['classes'])
+
+
 def test_sharpness_by_hand():
     """(0.6, 0.2) has a variance of 0.04; an image of one class has nothing to share."""
     probs = torch.tensor([[.6, .2, .2], [.9, .05, .05]])
@@ -83,6 +91,14 @@ def test_sharpness_by_hand():
 
 
 def test_texts():
+    voc, coco = named_classes('voc12_tags'), named_classes('coco14_tags')
+    assert voc.single and coco.single and voc.names[14] == 'person with clothes,people,human'
+    plain = tuple(next((name for name, text in TAG_SYNONYMS.items() if text == found), found) for found in voc.names)
+    assert plain == classes_of('VOC12WSSSDataset')[1:]
+    own = classes_of('COCO14WSSSDataset')[1:]
+    assert len(coco.names) == len(own) == 80
+    assert sum(a.split()[0] == b.split()[0] for a, b in zip(coco.names, own)) > 60
+    assert len(tag_background(coco.names)) == 23 and len(tag_background(voc.names)) == 25
     assert len(TAG_BACKGROUND) == 25 == len(tag_background(['person', 'tvmonitor']))
     assert tag_texts(['bird', 'cow']) == ('bird avian', 'cow')
 
@@ -118,3 +134,25 @@ def test_segmentor_gives_masks_of_the_tags():
 def test_names_must_fit():
     with pytest.raises(ConfigError, match='model.classes names 1 classes and model.num_classes=3 leaves 2'):
         build(classes=['bird'])
+    with pytest.raises(ConfigError, match=r"^model.background='toyword' is no list of background words. Did you mean "
+                                          r"toyworld, word\? Known: .*; or give the words\.$"):
+        build(background='toyword')
+    assert build(classes='toyworld', num_classes=8, background='toyworld').names[-4:] == ('meadow', 'water', 'tiles',
+                                                                                         'sand')
+
+
+def test_masks_are_written_without_a_checkpoint(tmp_path):
+    """From a config that trains nothing to a data set; the weights are those that the config names."""
+    torch.manual_seed(3)
+    weights = tmp_path / 'tower.pt'
+    torch.save(create_model('toyworld_clip', None).state_dict(), weights)
+    options = {'model.clip.pretrained': str(weights), 'model.clip.templates': 'name', 'model.clip.cache_dir': None,
+               'train_eval_dataloader.dataset.num_images': 3, 'train_eval_dataloader.num_workers': 0}
+    runs = [pseudo_label('clip_es_toyworld', None, tmp_path / name, conf_thr=conf_thr, refine=refine, quiet=True,
+                         cfg_options=options)
+            for name, conf_thr, refine in (('a', 0, ''), ('b', 0.95, 'crf:clip_es'))]
+    assert [run.written for run in runs] == [3, 3] and runs[0].classes[1] == 'ball'
+    plain, sure = ([np.array(Image.open(file)) for file in sorted((run.out / 'masks').glob('*.png'))] for run in runs)
+    assert not any((mask == 255).any() for mask in plain) and any((mask == 255).any() for mask in sure)
+    with pytest.raises(ConfigError, match='cam_toyworld is a config that trains: name the checkpoint'):
+        pseudo_label('cam_toyworld', None, tmp_path / 'c')
