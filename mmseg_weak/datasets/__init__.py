@@ -3,9 +3,12 @@ steps.
 """
 from . import transforms
 from .benchmarks import (
+    Cityscapes27Dataset,
     COCO14Dataset,
     COCO14WSSSDataset,
     COCOObjectDataset,
+    COCOStuff27Dataset,
+    KittiStepDataset,
     PascalVOC20Dataset,
     VOC12WSSSDataset,
 )
@@ -21,11 +24,14 @@ __all__ = [
     'COCO14Dataset',
     'COCO14WSSSDataset',
     'COCOObjectDataset',
+    'COCOStuff27Dataset',
     'CUBLocalization',
+    'Cityscapes27Dataset',
     'DebiasedLabelDataset',
     'FolderSegDataset',
     'ILSVRCLocalization',
     'ImageLabelDataset',
+    'KittiStepDataset',
     'LocalizationDataset',
     'MultiSourceSampler',
     'PascalVOC20Dataset',

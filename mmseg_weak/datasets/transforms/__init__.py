@@ -1,7 +1,7 @@
 """Pipeline steps: loading, geometry, weaker supervision, packing. All of them run in the workers."""
 from .formatting import PackSemiInputs
-from .geometry import RandomFlipFields, RandomRescale
-from .loading import LoadDebiasedMask, LoadImage, LoadMask
+from .geometry import CentreView, RandomFlipFields, RandomRescale
+from .loading import LoadDebiasedMask, LoadImage, LoadMask, LoadPanopticClass
 from .localization import LoadLocMask, ResizeWithBoxes
 from .supervision import (
                           DeriveSupervision,
@@ -17,11 +17,13 @@ from .supervision import (
 )
 
 __all__ = [
+    'CentreView',
     'DeriveSupervision',
     'LoadDebiasedMask',
     'LoadImage',
     'LoadLocMask',
     'LoadMask',
+    'LoadPanopticClass',
     'PackSemiInputs',
     'RandomFlipFields',
     'RandomRescale',

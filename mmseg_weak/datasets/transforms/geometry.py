@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
-__all__ = ['RandomFlipFields', 'RandomRescale']
+__all__ = ['CentreView', 'RandomFlipFields', 'RandomRescale']
 
 
 @TRANSFORMS.register_module()
@@ -94,3 +94,38 @@ class RandomFlipFields(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(prob={self.prob})'
+
+
+@TRANSFORMS.register_module()
+class CentreView(BaseTransform):
+    """Short side to ``side`` by nearest neighbours, the centre square of it, as methods without labels are evaluated
+    (STEGO, ReCo); prediction and truth have that size, so ``ori_shape`` becomes it.
+
+    A pixel takes the one at its centre, as Pillow does; OpenCV takes the one at its corner.
+
+    Required Keys: img. Modified Keys: img, img_shape, ori_shape, every map in seg_fields.
+
+    Args:
+        side: pixels. Paper (both): 320.
+    """
+
+    def __init__(self, side: int = 320) -> None:
+        self.side = side
+
+    def transform(self, results: dict) -> dict:
+        """Resize and cut everything."""
+        height, width = results['img'].shape[:2]
+        short = min(height, width)
+        size = tuple(self.side if n == short else int(self.side * n / short) for n in (height, width))
+        places = []
+        for length, new in zip((height, width), size):
+            top, step = round((new - self.side) / 2), length / new
+            centres = np.cumsum(np.r_[step / 2, np.full(new - 1, step)])  # added up, with Pillow's rounding
+            places.append(np.minimum(centres.astype(np.int64), length - 1)[top:top + self.side])
+        for key in ('img', *results.get('seg_fields', [])):
+            results[key] = np.ascontiguousarray(results[key][places[0]][:, places[1]])
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(side={self.side})'

@@ -1,14 +1,16 @@
 """Read images and masks, with a clear error for a file that is not what it should be."""
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from mmseg_weak.errors import DataError
 
+from ..headers import read_file
 from ..masks import BIASED, check_values, decode_image, decode_mask
 
-__all__ = ['LoadDebiasedMask', 'LoadImage', 'LoadMask']
+__all__ = ['LoadDebiasedMask', 'LoadImage', 'LoadMask', 'LoadPanopticClass']
 
 
 @TRANSFORMS.register_module()
@@ -109,4 +111,27 @@ class LoadDebiasedMask(LoadMask):
             check_values(mask, results['num_classes'], results['seg_map_path'], self.ignore_index)
         results['gt_seg_map'], results['gt_biased_map'] = mask, biased.astype(np.uint8)
         results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map', 'gt_biased_map']
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadPanopticClass(BaseTransform):
+    """Decode the class out of a panoptic PNG of KITTI-STEP: the red channel, 255 unknown.
+
+    Required Keys: seg_map_path. Added Keys: gt_seg_map (H, W) uint8, seg_fields.
+
+    Raises:
+        DataError: the file is no picture of three channels.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load ``gt_seg_map``."""
+        path = results['seg_map_path']
+        picture = cv2.imdecode(np.frombuffer(read_file(path), np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None or picture.ndim != 3:
+            found = 'no picture' if picture is None else 'a picture of one channel'
+            raise DataError(f'{path} is {found}; KITTI-STEP keeps class and instance in the channels of an RGB PNG: '
+                            'check data_prefix.seg_map_path.')
+        results['gt_seg_map'] = np.ascontiguousarray(picture[..., 2])
+        results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']
         return results

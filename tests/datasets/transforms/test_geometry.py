@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmseg_weak.datasets.semi import seeded
-from mmseg_weak.datasets.transforms import PackSemiInputs, RandomFlipFields, RandomRescale
+from mmseg_weak.datasets.transforms import CentreView, PackSemiInputs, RandomFlipFields, RandomRescale
 
 
 def sample(height=24, width=32):
@@ -73,3 +73,17 @@ def test_packing_keeps_what_is_there_and_adds_nothing():
     assert fields.modalities['depth'].shape == (1, 24, 32)
     assert fields.caption == 'a cat'
     assert list(PackSemiInputs()(dict(img=sample()['img']))['data_samples'].keys()) == []
+
+
+@pytest.mark.parametrize('size', [(24, 32), (40, 13), (320, 427)])
+def test_the_centre_view_is_pillows(size):
+    from PIL import Image
+    before, side = sample(*size), 16
+    after = CentreView(side)(dict(before))
+    short = min(size)
+    height, width = (side if n == short else int(side * n / short) for n in size)
+    picture = np.asarray(Image.fromarray(before['img']).resize((width, height), Image.NEAREST))
+    top, left = round((height - side) / 2), round((width - side) / 2)
+    assert (after['img'] == picture[top:top + side, left:left + side]).all()
+    assert (after['gt_seg_map'] == after['img'][..., 0]).all()
+    assert after['ori_shape'] == after['img_shape'] == (side, side)
