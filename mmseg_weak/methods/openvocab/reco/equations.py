@@ -1,24 +1,4 @@
-"""ReCo: retrieve pictures of a class from an unlabelled bank, find what they share, look for it elsewhere.
-
-Shin, Xie & Albanie, ReCo: Retrieve and Co-segment for Zero-shot Transfer, NeurIPS 2022, arXiv 2206.07045;
-NoelShin/reco @ 5c5e1bc (no licence).
-
-Of a class n pictures are kept that CLIP finds most similar to its name. X (n,c,h,w) are dense features of a frozen
-encoder, m (n,h,w) weights of their places, x^ unit vectors, M = hw:
-
-    m = sigma(10 cos(dense CLIP, text)) * product over context classes of (1 - sigma(cos(X, context)))
-    a_pj = m_j <x^_p, x^_j>;  score_p = mean over pictures of the largest a_pj in each;  seed = the best p of a picture
-    reference = unit mean of the seeds' features
-    test image: sigma(cos(X, reference)) sigma(10 cos(dense CLIP, text)), each enlarged first
-
-Deviation. The official slice of picture i's columns is [iM, min((2i+1)M, nM)), so that later pictures take part in
-earlier ones' maxima; here it is picture i, and ``as_published=True`` gives theirs, with which the published numbers
-were made.
-
-The room holds these functions; the bank's index, the reference file, a registered segmentor and ReCo+ (DeepLabV3+ on
-its masks) are not in it. The CRF is ``models/refine``'s; its unary is softmax(log_softmax(scores)), the plain softmax
-of the scores over classes.
-"""
+"""ReCo's equations as plain functions; the formulas are in the package's docstring."""
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -89,7 +69,7 @@ def find_seeds(features: Tensor, weights: Tensor | None = None, as_published: bo
     Args:
         features: (n,c,h,w).
         weights: (n,h,w) of places as matches, not of seeds; None: 1.
-        as_published: see the module's docstring.
+        as_published: see the package's docstring.
 
     Returns:
         (n,) long, place in each picture, row by row.
