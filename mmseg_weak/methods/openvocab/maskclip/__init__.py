@@ -13,8 +13,10 @@ Deviation: keys are cosines of keys, K^ = K / |K| over channels, as the paper sa
 norm over POSITIONS (``as_published=True``).
 
 :class:`MaskCLIPSegmentor` refines every window by itself, before scores are enlarged and averaged.
+:class:`MaskCLIPPlus` trains a segmentation network with MaskCLIP's labels, see :mod:`.plus`.
 """
+from .plus import MaskCLIPPlus
 from .refine import cosine_scores, denoise_prompts, refine_scores, smooth_by_keys
 from .segmentor import MaskCLIPSegmentor
 
-__all__ = ['MaskCLIPSegmentor', 'cosine_scores', 'denoise_prompts', 'refine_scores', 'smooth_by_keys']
+__all__ = ['MaskCLIPPlus', 'MaskCLIPSegmentor', 'cosine_scores', 'denoise_prompts', 'refine_scores', 'smooth_by_keys']

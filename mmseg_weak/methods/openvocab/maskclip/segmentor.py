@@ -7,12 +7,22 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError
-from mmseg_weak.models.clip import DenseViT, KeptFeatures, max_over_names
+from mmseg_weak.models.clip import DenseViT, KeptFeatures, OpenCLIP, max_over_names
 from mmseg_weak.models.segmentors import OpenVocabSegmentor
 
 from .refine import refine_scores
 
-__all__ = ['MaskCLIPSegmentor']
+__all__ = ['MaskCLIPSegmentor', 'dense_and_keys']
+
+
+def dense_and_keys(clip: OpenCLIP, images: Tensor, keys: bool = True) -> tuple[Tensor, Tensor | None]:
+    """Patches (B,d,h,w) of normalised images, not normalised; keys (B,hw,D) of the last block where they are wanted."""
+    if not keys:
+        return clip(images, whole=False).dense, None
+    tower = clip.vision
+    out, last = clip(images, layers=(tower.depth - 2, ), whole=False), tower.depth - 1
+    k = tower.heads(out.layers[last - 1], last, tuple(out.dense.shape[-2:])).k[:, :, 1:]
+    return out.dense, k.transpose(1, 2).flatten(2).float()
 
 
 class _KeyedFeatures(KeptFeatures):
@@ -61,12 +71,8 @@ class MaskCLIPSegmentor(OpenVocabSegmentor):
 
     def encode(self, windows: Tensor) -> Tensor:
         """(n,3,c,c) -> (n,d+D,h,w): unit features, then the last block's keys."""
-        tower = self.clip.vision
-        out, last = self.clip(windows, layers=(tower.depth - 2, ), whole=False), tower.depth - 1
-        grid = tuple(out.dense.shape[-2:])
-        keys = tower.heads(out.layers[last - 1], last, grid).k[:, :, 1:]
-        keys = keys.permute(0, 1, 3, 2).flatten(1, 2).unflatten(2, grid).float()
-        return torch.cat([F.normalize(out.dense, dim=1), keys], 1)
+        dense, keys = dense_and_keys(self.clip, windows)
+        return torch.cat([F.normalize(dense, dim=1), keys.transpose(1, 2).unflatten(2, dense.shape[-2:])], 1)
 
     def kept_kind(self, *args) -> KeptFeatures:
         """See :class:`.OpenVocabSegmentor`."""
