@@ -2,6 +2,7 @@
 
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods cam seam --seeds 0 1     # seeds alone
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods cam --seeds 0 1 --chain  # and all steps to val
+    MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods mars --seeds 0 1         # on the masks of cam's chain
     python benchmarks/coco_mini.py --page-only
 
 A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` has two: `cam:squeezenet` takes the one
@@ -15,6 +16,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = str(Path(sys.executable).with_name('mmseg-weak'))
@@ -61,8 +64,41 @@ def pseudo(config: Path, checkpoint: Path, out: Path, data: str, *options: objec
     return json.loads(summary.read_text())
 
 
+def irn_on(config: Path, work: Path, data: str) -> Path:
+    """IRNet's config with the classifier of another one."""
+    os.environ['MMSEG_WEAK_DATA'] = data
+    irn, classifier = Config.fromfile(str(config_of('irn'))), Config.fromfile(str(config))
+    if classifier.model.backbone.type != irn.model.cam.backbone.type:  # edges are then learnt on one of ImageNet
+        irn.model.backbone = irn.model.cam.backbone
+    irn.model.cam = {key: value for key, value in classifier.model.items() if key != 'data_preprocessor'}
+    irn.dump(str(work / 'irn.py'))
+    return work / 'irn.py'
+
+
+def run_mars(seed: int, out: Path, data: str) -> dict:
+    """MARS on the refined masks of plain CAM with the same seed."""
+    masks, work = out / 'cam-mobilenetv2' / f'seed{seed}' / 'crf', out / 'mars' / f'seed{seed}'
+    config = config_of('mars')
+    if not (masks / 'index.json').is_file():
+        raise SystemExit(f'{masks} is not there; run --methods cam:mobilenetv2 --seeds {seed} --chain first.')
+    record = work / 'record.json'
+    if record.is_file():
+        return json.loads(record.read_text())
+    start = time.time()
+    if not (work / 'debiased' / 'index.json').is_file():
+        call(work, 'debias', masks, '--config', config, '--out', work / 'debiased', data=data)
+    checkpoint = train(config, work, seed, data, 'train_cfg.val_interval=100000',
+                       f'train_dataloader.dataset.dataset.folder={work / "debiased"}')
+    found = pseudo(config, checkpoint, work / 'pseudo', data, '--loader', 'train_eval')
+    result = dict(method='mars', seed=seed, seconds=dict(masks=round(time.time() - start)), masks=found['mIoU'])
+    record.write_text(json.dumps(result, indent=1))
+    return result
+
+
 def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
     """All steps of a method with one seed."""
+    if method == 'mars':
+        return run_mars(seed, out, data)
     config, work = config_of(method), out / method.replace(':', '-') / f'seed{seed}'
     record = work / 'record.json'
     result = json.loads(record.read_text()) if record.is_file() else dict(method=method, seed=seed, seconds={})
@@ -75,8 +111,8 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
             record.write_text(json.dumps(result, indent=1))
         start = time.time()
 
-    checkpoint = train(config, work, seed, data)
-    found = pseudo(config, checkpoint, work / 'cam', data, '--scores', '--thr', 'consistency')
+    checkpoint = train(config, work, seed, data, 'train_cfg.val_interval=100000')  # val has no tags: it is for the end
+    found = pseudo(config, checkpoint, work / 'cam', data, '--scores', '--amp', '--thr', 'consistency')
     keep('seeds', found['choices']['best (oracle)']['mIoU'])
     keep('choices', found['choices'])
     if not chain:
@@ -84,13 +120,13 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
     thr = found['choices']['consistency']['thr']
     keep('consistency', found['mIoU'])
     for name, refine in (('par', 'par'), ('crf', 'par,crf')):
-        keep(name, pseudo(config, checkpoint, work / name, data, '--thr', thr, '--refine', refine)['mIoU'])
+        keep(name, pseudo(config, checkpoint, work / name, data, '--amp', '--thr', thr, '--refine', refine)['mIoU'])
     seeds = work / 'sure'
-    pseudo(config, checkpoint, seeds, data, '--conf-thr', '0.6', '--cfg-options', 'model.refiner.type=ConfidentSeeds',
-           'model.refiner.crf.type=DenseCRF', 'model.refiner.crf.preset=irn_label')
-    irn = config_of('irn')
+    pseudo(config, checkpoint, seeds, data, '--amp', '--conf-thr', '0.6', '--cfg-options',
+           'model.refiner.type=ConfidentSeeds', 'model.refiner.crf.type=DenseCRF', 'model.refiner.crf.preset=irn_label')
+    irn = irn_on(config, work, data)
     options = [f'model.cam_checkpoint={checkpoint}', f'train_dataloader.dataset.dataset.folder={seeds}']
-    walker = train(irn, work / 'irn_run', seed, data, *options)
+    walker = train(irn, work / 'irn_run', seed, data, 'train_cfg.val_interval=100000', *options)
     keep('irn', pseudo(irn, walker, work / 'irn', data)['mIoU'])
     second = next((ROOT / 'configs/supervised').glob('*coco-mini-pseudo.py'))
     train(second, work / 'val', seed, data, f'train_dataloader.dataset.dataset.folder={work / "irn"}')
@@ -102,12 +138,13 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
 
 def table(records: list[dict]) -> list[str]:
     """Markdown rows: a method with the mean of its seeds, lowest and highest behind it."""
-    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | IRN | final, val |',
-            '|---|---|---|---|---|---|---|---|']
+    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | IRN | masks | '
+            'final, val |',
+            '|---|---|---|---|---|---|---|---|---|']
     for method in dict.fromkeys(r['method'] for r in records):
         mine = [r for r in records if r['method'] == method]
         cells = []
-        for step in ('seeds', 'consistency', 'par', 'crf', 'irn', 'val'):
+        for step in ('seeds', 'consistency', 'par', 'crf', 'irn', 'masks', 'val'):
             values = [r[step] for r in mine if step in r]
             text = f'{statistics.mean(values):.1f}' if values else ''
             cells.append(text + (f' ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else ''))

@@ -6,7 +6,8 @@ model = dict(
     clip=dict(name='toyworld_clip', pretrained='toyworld', templates='imagenet'),
     classes='toyworld',
     background='toyworld',
-    num_classes=8)
+    num_classes=8,
+    last=4)  # of 6 blocks: the paper's 8 of 12
 train_dataloader = None
 val_dataloader = None
 val_evaluator = None

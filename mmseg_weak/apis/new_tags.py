@@ -17,7 +17,7 @@ from .pretty import format_config
 
 __all__ = ['TAG_METHODS', 'classes_of_tags', 'config_of_tags']
 
-TAG_METHODS = {'cam': 'cam/cam_mobilenetv2_1xb8-500_coco-mini'}
+TAG_METHODS = {'cam': 'cam/cam_mobilenetv2_1xb8-300_coco-mini'}
 _CPU = dict(side=320, crop=256, batch=8, iters=1000)
 _GPU = dict(side=512, crop=384, batch=16, iters=4000)
 _NOTES = dict(model='The classifier whose class maps become masks; `seed` says how.',

@@ -61,8 +61,8 @@ class PseudoLabelResult:
 def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | Path,
                  images: str | None = None, tags: str | None = None, loader: str | None = None,
                  thr: float | str | None = None, conf_thr: float = 0.0, refine: str | Sequence[str] = (),
-                 scores: bool = False, pictures: int = 12,
-                 area_prior: float = AREA_PRIOR, shards: int = 1, shard: str | None = None, device: str | None = None,
+                 scores: bool = False, amp: bool = False, pictures: int = 12, area_prior: float = AREA_PRIOR,
+                 shards: int = 1, shard: str | None = None, device: str | None = None,
                  overwrite: bool = False, cfg_options: Mapping[str, Any] | None = None,
                  quiet: bool = False) -> PseudoLabelResult:
     """Label the training images of a config, or a folder, with any segmentor, and write a data set.
@@ -84,6 +84,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
         refine: 'crf' ('crf:clip_es' with the settings of a publication), 'par' or 'pamr', several with commas in the
             order of their use.
         scores: write score files of the classes in each image.
+        amp: let the network compute in half precision (bfloat16 without a GPU); refinement stays in float32.
         pictures: pictures in each part of the contact sheet.
         area_prior: share of an image that objects cover on average, for ``thr='area'``.
         shards: number of processes to start.
@@ -106,7 +107,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
     if loader is None and images is None:
         loader = 'train_eval'
     job = Job(str(config), None if checkpoint is None else str(checkpoint), out, device, dict(cfg_options or {}),
-              loader, images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores)
+              loader, images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores, amp)
     labeller = Labeller(job)
     names = dict(enumerate(names_of(labeller.paths)))
     records = Records(out)
@@ -115,7 +116,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
     corrected = [name for name, state in states.items() if state == 'corrected']
     settle_settings(out, dict(
         config=find_config(config).name, checkpoint=_mark(checkpoint), images=images, tags=tags, loader=loader,
-        thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores,
+        thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores, amp=amp,
         cfg_options={key: str(value) for key, value in job.cfg_options.items()}), overwrite)
     if overwrite:
         records.forget(keep=corrected)

@@ -34,8 +34,8 @@ class ColourMaps(TagSegmentor):
         self.weight = nn.Parameter(torch.ones(1))
 
     def class_maps(self, images):
-        maps = images[:, :2] / 255 * self.weight
-        return maps.masked_fill(images[:, 2:] > 250, torch.nan)
+        maps = nn.functional.conv2d(images[:, :2] / 255, torch.eye(2)[:, :, None, None] * self.weight)
+        return maps.float().masked_fill(images[:, 2:] > 250, torch.nan)
 
     def tag_logits(self, images):
         return images[:, :2].amax((2, 3)) / 64 - 2
@@ -230,6 +230,17 @@ def test_a_folder_that_is_a_file(project):
     (root / 'file').write_text('')
     with pytest.raises(ConfigError, match=r'file cannot be made \(.*\); give another --out'):
         pseudo_label(config, checkpoint, root / 'file', quiet=True)
+
+
+def test_half_precision_rounds_scores_and_is_a_setting(project):
+    config, checkpoint, root = project
+    pseudo_label(config, checkpoint, root / 'full', scores=True, thr=0.3, quiet=True)
+    pseudo_label(config, checkpoint, root / 'half', scores=True, thr=0.3, amp=True, quiet=True)
+    name = sorted(p.name for p in (root / 'full/scores').iterdir())[0]
+    full, half = (load_scores(root / folder / 'scores' / name, 3)[1] for folder in ('full', 'half'))
+    assert 0 < np.abs(full - half).max() < 0.05
+    with pytest.raises(ConfigError, match='amp'):
+        pseudo_label(config, checkpoint, root / 'full', scores=True, thr=0.3, amp=True, quiet=True)
 
 
 def test_thresholds_and_unknown(project):

@@ -1,4 +1,4 @@
-# SEAM on coco_mini with the backbone and schedule of plain CAM (cam/cam_mobilenetv2_1xb8-500_coco-mini.py).
+# SEAM on coco_mini with the backbone and schedule of plain CAM (cam/cam_mobilenetv2_1xb8-300_coco-mini.py).
 _base_ = [
     '../_base_/models/cam_mobilenetv2.py', '../_base_/datasets/coco_mini_tags.py',
     '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'

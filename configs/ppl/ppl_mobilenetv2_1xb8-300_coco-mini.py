@@ -1,6 +1,6 @@
 # PPL, progressive, an interpretation (card `ppl`), on coco_mini with the backbone and schedule of plain CAM
-# (cam/cam_mobilenetv2_1xb8-500_coco-mini.py).
-_base_ = '../cam/cam_mobilenetv2_1xb8-500_coco-mini.py'
+# (cam/cam_mobilenetv2_1xb8-300_coco-mini.py).
+_base_ = '../cam/cam_mobilenetv2_1xb8-300_coco-mini.py'
 model = dict(
     _delete_=True,
     type='PatchLearningClassifier',

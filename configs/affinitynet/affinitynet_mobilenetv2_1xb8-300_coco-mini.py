@@ -1,5 +1,5 @@
 # AffinityNet on coco_mini, on the seed files that IRNet takes (configs/irn/README.md).
-_base_ = '../irn/irn_mobilenetv2_1xb8-500_coco-mini.py'
+_base_ = '../irn/irn_mobilenetv2_1xb8-300_coco-mini.py'
 model = dict(
     _delete_=True,
     type='AffinityNet',

@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/mobilenetv2_light.py', '../_base_/datasets/coco_mini_tags.py',
     '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
 ]
-debiased = 'work_dirs/cam_mobilenetv2_1xb8-500_coco-mini/debiased'
+debiased = 'work_dirs/cam_mobilenetv2_1xb8-300_coco-mini/debiased'
 weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
 backbone = dict(
     type='MobileNetV2',
@@ -35,7 +35,7 @@ model = dict(
     _delete_=True,
     type='MARS',
     segmentor=dict(_base_.model, backbone=dict(out_indices=(1, 2, 4, 6), **backbone)),
-    teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 500 iterations
+    teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 300 iterations
     crf=dict(type='PAR', num_iter=10),  # ours: the CRF at every step is too slow for a CPU
     limit_to_tags=True,  # ours
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=_base_.crop_size))
