@@ -40,18 +40,21 @@ def checkpoint(config: str, seed: int, out: Path) -> str:
     return (out / Path(config).stem / f'seed{seed}' / 'last_checkpoint').read_text().strip()
 
 
-def prepare(needs: dict, seed: int, out: Path, threads: int) -> list[str]:
+def prepare(needs: dict, seed: int, out: Path, threads: int, work_dir: Path) -> list[str]:
     """Make the folders that a config trains on (its ``needs``): a teacher's run, then verbs of the command line.
 
     ``needs = dict(teacher=CONFIG, steps=[[verb, argument, ...], ...], options={key: value})``; in arguments and values
-    {config} and {checkpoint} are the teacher's, {folder} is a folder that configs with the same teacher share.
+    {config} and {checkpoint} are the teacher's, {folder} is a folder that configs with the same teacher share, or the
+    run's own where there is no teacher.
 
     Returns:
         ``key=value`` options for the training.
     """
-    run(needs['teacher'], seed, out, threads)
-    folder = out / Path(needs['teacher']).stem / f'seed{seed}'
-    names = dict(config=CONFIGS / needs['teacher'], checkpoint=checkpoint(needs['teacher'], seed, out), folder=folder)
+    names = dict(folder=work_dir)
+    if needs.get('teacher'):
+        run(needs['teacher'], seed, out, threads)
+        names = dict(config=CONFIGS / needs['teacher'], checkpoint=checkpoint(needs['teacher'], seed, out),
+                     folder=out / Path(needs['teacher']).stem / f'seed{seed}')
     for step in needs['steps']:  # a step that is done already does nothing
         subprocess.run([sys.executable, '-W', 'ignore', '-m', 'mmseg_weak.cli', *(a.format(**names) for a in step)],
                        env=dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=str(ROOT)), cwd=ROOT, check=True)
@@ -67,7 +70,7 @@ def run(config: str, seed: int, out: Path, threads: int, options: list[str] = ()
     work_dir.mkdir(parents=True, exist_ok=True)
     loaded = Config.fromfile(str(CONFIGS / config))
     if loaded.get('needs'):
-        options = [*options, *prepare(loaded.needs, seed, out, threads)]
+        options = [*options, *prepare(loaded.needs, seed, out, threads, work_dir)]
     env = dict(os.environ, OMP_NUM_THREADS=str(threads), PYTHONPATH=str(ROOT))
     tool = 'train.py' if loaded.get('train_cfg') else 'test.py'  # a method that finds names is not trained
     command = [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / tool), str(CONFIGS / config), '--work-dir',

@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from mmseg_weak.models.clip.index_file import write_index
 from mmseg_weak.models.segmentors import Localizer, TagSegmentor
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
@@ -66,8 +67,19 @@ def tags_only_config(request) -> Config:
     return Config.fromfile(str(CONFIGS / request.param))
 
 
+def random_index(model, path: Path) -> Path:
+    """The file in which a model looks things up, with random entries for its names."""
+    generator = torch.Generator().manual_seed(0)
+    if not path.is_file():
+        names = [*model.names.names, *model.same_as.values()]
+        vectors = torch.nn.functional.normalize(torch.randn(len(names), 96, generator=generator), dim=1)
+        write_index(path, 'reco', dict(references=vectors, **model.probes()), dict(names=names),
+                    dict(settings=model.settings()))
+    return path
+
+
 @pytest.fixture
-def small_open_vocab():
+def small_open_vocab(tmp_path):
     """Function: build an open-vocabulary config's model on random towers of ToyWorld's size, windows of 32 pixels."""
     def build(config: Config, seed: int = 0):
         torch.manual_seed(seed)
@@ -77,9 +89,15 @@ def small_open_vocab():
         for part, size in dict(short_side_px=48, crop_px=32, stride_px=16, multiple_px=8).items():
             if model.test_cfg.get(part):
                 model.test_cfg[part] = size
-        if model.get('proxy'):
-            model.proxy.update(model_name='toyworld_vit', out_indices=(5, ))
-        return MODELS.build(model)
+        for part in ('proxy', 'encoder'):
+            if model.get(part):
+                model[part].update(model_name='toyworld_vit', out_indices=(5, ))
+        if model.get('picture_px'):
+            model.picture_px = 32
+        built = MODELS.build(model)
+        if model.get('index'):
+            built.index = random_index(built, tmp_path / 'index')
+        return built
     return build
 
 
