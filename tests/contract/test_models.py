@@ -55,7 +55,6 @@ def _one(batch: dict) -> dict:
 def test_seeds_without_training_are_the_tags(tags_only_config, small_model, small_batch):
     model, side = small_model(tags_only_config)
     twin, _ = small_model(tags_only_config)
-    assert not any(p.requires_grad for p in model.parameters())
     with torch.no_grad():
         for p in twin.parameters():
             p.add_(1)

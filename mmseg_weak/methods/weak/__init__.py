@@ -1,10 +1,11 @@
-"""Methods that learn from image tags. A room whose docstring says so holds only some of a method's equations."""
+"""Methods that learn from image tags."""
 from .afa import AFA
 from .bas import BAS, BASLocalizer
 from .cam import CAMClassifier
 from .clip_es import CLIPES
 from .doei import DOEIAdapter
 from .esol import ESOLClassifier
+from .excel import ExCEL
 from .irn import AffinityNet, IRNet
 from .mars import MARS
 from .mctformer import MCTformer
@@ -15,4 +16,5 @@ from .toco import ToCo
 from .usage import USAGE
 
 __all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'CLIPES', 'DOEIAdapter', 'ESOLClassifier',
-           'IRNet', 'MARS', 'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo', 'USAGE']
+           'ExCEL', 'IRNet', 'MARS', 'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo',
+           'USAGE']

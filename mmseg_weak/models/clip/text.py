@@ -113,11 +113,11 @@ class TextEncoder(nn.Module):
             self._weights = digest.hexdigest()
         return self._weights
 
-    def _cache_file(self, names: tuple[str, ...]) -> Path | None:
+    def _cache_file(self, names: tuple[str, ...], templates: tuple[str, ...]) -> Path | None:
         if self.cache_dir is None:
             return None
         digest = hashlib.sha256(self.weights_hash().encode())
-        for part in (self.name, f'{self.context_length}', '\0'.join(self.templates), '\0'.join(names)):
+        for part in (self.name, f'{self.context_length}', '\0'.join(templates), '\0'.join(names)):
             digest.update(hashlib.sha256(part.encode()).digest())
         return self.cache_dir / f'{digest.hexdigest()}.npy'
 
@@ -133,21 +133,28 @@ class TextEncoder(nn.Module):
         """
         if not isinstance(classes, ClassNames):
             classes = parse_classes([classes] if isinstance(classes, str) else classes)
-        file, device = self._cache_file(classes.names), next(self.model.parameters()).device
+        return self._encoded(classes.names, self.templates)
+
+    @torch.no_grad()
+    def sentences(self, texts: Iterable[str]) -> Tensor:
+        """(n,d) float32 unit vectors of whole sentences, without templates; kept on disk as names are."""
+        return self._encoded(tuple(texts), ('{}', ))
+
+    def _encoded(self, names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
+        file, device = self._cache_file(names, templates), next(self.model.parameters()).device
         if file is not None and file.is_file():
             try:
                 return torch.from_numpy(np.load(file, allow_pickle=False)).to(device)
             except (OSError, ValueError):
                 pass  # a broken file is written anew
-        out = torch.cat([average_templates(self.encode_texts(self._fill(classes.names[i:i + 16])).unflatten(
-            0, (-1, len(self.templates)))) for i in range(0, len(classes.names), 16)])
-        self._report_cuts(classes.names)
+        step = max(1, 16 * 80 // len(templates))
+        out = torch.cat([average_templates(self.encode_texts(
+            [template.replace('{}', name) for name in names[i:i + step] for template in templates]).unflatten(
+            0, (-1, len(templates)))) for i in range(0, len(names), step)])
+        self._report_cuts(names, templates)
         if file is not None:
             _keep(file, out.cpu().numpy())
         return out
-
-    def _fill(self, names: Iterable[str]) -> list[str]:
-        return [template.replace('{}', name) for name in names for template in self.templates]
 
     @torch.no_grad()
     def encode_texts(self, texts: list[str]) -> Tensor:
@@ -157,9 +164,9 @@ class TextEncoder(nn.Module):
                  for i in range(0, len(texts), _BATCH)]
         return torch.cat(parts)
 
-    def _report_cuts(self, names: tuple[str, ...]) -> None:
+    def _report_cuts(self, names: tuple[str, ...], templates: tuple[str, ...]) -> None:
         """Say once which names do not fit into the tower in their longest template."""
-        longest = max(self.templates, key=len)
+        longest = max(templates, key=len)
         cuts = list(cut_texts(self.tokenizer, (longest.replace('{}', name) for name in names), self.context_length))
         if cuts:
             told = '; '.join(f'{text[:80]!r} has {count} tokens, read up to {kept[-40:]!r}'

@@ -146,6 +146,23 @@ class DenseViT(nn.Module):
         """An ordinary block: its output, and the heads it attended with."""
         return ordinary_block(self.blocks[layer], x, grid)
 
+    @torch.no_grad()
+    def block_maps(self, images: Tensor, count: int | None = None) -> list[Tensor]:
+        """Ordinary patches after each of the first blocks, for a decoder on a frozen tower.
+
+        Args:
+            images: (B,3,H,W), normalised.
+            count: blocks; None: all.
+
+        Returns:
+            (B,D,h,w) float32 each.
+        """
+        grid, x, maps = self.grid(images), self.embed(images), []
+        for layer in range(self.depth if count is None else count):
+            x, _ = self.block(x, layer, grid)
+            maps.append(x[:, 1:].transpose(1, 2).unflatten(2, grid).float())
+        return maps
+
     def project(self, x: Tensor) -> Tensor:
         """Tokens (...,D) -> (...,d) of the joint space, not normalised."""
         return self.visual.ln_post(x) @ self.visual.proj

@@ -12,7 +12,12 @@ zwyang6/ExCEL @ 2cd7f51 (no licence).
 L_seg is the cross-entropy by halves with eps 1e-6 (``split_cross_entropy``), L_div is AFA's loss on pairs of patches
 within a radius of 8 with P as the affinity (``AttentionAffinityLoss``).
 
-The room holds these equations; a registered segmentor, its schedule and its configs are not in it.
+Until iteration 14000 (VOC) the maps are the static ones and spread along the mean of the attention; from then on X
+calibrates and P chooses and weighs the attention; from 24000 (VOC) L_div takes the labels of the decoder itself.
+
+Deviations. Means of :mod:`.maps` are taken over an image and heads are averaged, by default (``as_published``). Padding
+of a crop counts in no loss. At prediction the mirror image counts at scale 1 too. Seeds at
+prediction take the boxes of training; there validation has 0.75.
 """
 from mmseg_weak.models.cam.attention_labels import (
     affinity_of,
@@ -22,7 +27,9 @@ from mmseg_weak.models.cam.attention_labels import (
 )
 
 from .maps import calibrated_tokens, patch_text_maps, recent_attention, relation_map, surgery_maps
-from .text import attribute_bank, enrich_texts
+from .segmentor import ExCEL
+from .text import attribute_bank, enrich_texts, read_attributes
 
-__all__ = ['affinity_of', 'attribute_bank', 'calibrated_tokens', 'enrich_texts', 'maps_to_planes', 'patch_text_maps',
-           'planes_to_labels', 'recent_attention', 'refined_class_maps', 'relation_map', 'surgery_maps']
+__all__ = ['ExCEL', 'affinity_of', 'attribute_bank', 'calibrated_tokens', 'enrich_texts', 'maps_to_planes',
+           'patch_text_maps', 'planes_to_labels', 'read_attributes', 'recent_attention', 'refined_class_maps',
+           'relation_map', 'surgery_maps']

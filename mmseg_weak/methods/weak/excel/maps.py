@@ -63,7 +63,7 @@ def surgery_maps(features: Tensor, texts: Tensor, num_classes: int, grid: tuple[
 
 
 @torch.no_grad()
-def calibrated_tokens(tower: DenseViT, images: Tensor, decoder: Tensor | None = None
+def calibrated_tokens(tower: DenseViT, images: Tensor, decoder: Tensor | None = None, last: int | None = None
                       ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """One forward of the calibrated tower.
 
@@ -71,17 +71,19 @@ def calibrated_tokens(tower: DenseViT, images: Tensor, decoder: Tensor | None = 
         tower: as in the module's docstring.
         images: (B,3,H,W), normalised.
         decoder: (B,c,h,w) features of the decoder for LVC; None: SVC alone.
+        last: blocks whose attention is wanted; None: all.
 
     Returns:
         features (B,1+hw,d) in the joint space, class token of the ordinary stream and calibrated patches; ordinary
-        outputs of all blocks (B,D,h,w); ordinary attention of all blocks (B,heads,1+hw,1+hw).
+        outputs of all blocks (B,D,h,w); ordinary attention of the last blocks (B,heads,1+hw,1+hw).
     """
     grid, every = tower.grid(images), tuple(range(tower.depth))
+    seen = every if last is None else every[max(tower.depth - last, 0):]
     external = None if decoder is None else decoder.detach()
-    changed, _, x, layers, attention = tower.tokens(tower.embed(images), grid, every, every, external)
+    changed, _, x, layers, attention = tower.tokens(tower.embed(images), grid, every, seen, external)
     features = tower.project(torch.cat([x[:, :1], changed[:, 1:]], 1)).float()
     maps = [layers[i][:, 1:].transpose(1, 2).unflatten(2, grid).float() for i in every]
-    return features, maps, [attention[i] for i in every]
+    return features, maps, [attention[i] for i in seen]
 
 
 def recent_attention(attention: Sequence[Tensor], last: int = 6, summed: int = 0) -> Tensor:
