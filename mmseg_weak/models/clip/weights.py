@@ -12,7 +12,8 @@ from torch import nn
 
 from mmseg_weak.errors import CheckpointError, ConfigError, MissingFileError, near
 
-__all__ = ['TOYWORLD', 'create_model', 'fetch_clip', 'find_weights', 'import_open_clip', 'load_weights']
+__all__ = ['TOYWORLD', 'create_model', 'fetch_clip', 'find_weights', 'import_open_clip', 'load_weights',
+           'text_length']
 
 TOYWORLD = 'toyworld_clip'
 _FOLDER = Path(__file__).resolve().parents[2] / 'weights'
@@ -76,6 +77,16 @@ def _check_name(name: str) -> None:
     if name not in models:
         raise ConfigError(f'{name!r} is no model of open_clip. {near(name, models)} '
                           '`python -c "import open_clip; print(open_clip.list_models())"` lists all.')
+
+
+def text_length(name: str) -> int:
+    """How long the vectors of a model's joint space are; nothing is built.
+
+    Raises:
+        ConfigError: open_clip does not know the model.
+    """
+    _check_name(name)
+    return int(import_open_clip().get_model_config(name)['embed_dim'])
 
 
 def _places(name: str, pretrained: str, entry: dict) -> Iterator[Path]:

@@ -82,7 +82,7 @@ def test_distance_by_hand_and_gradients():
 def test_names_stay_the_classifier(tiny_segmentor):
     """After a step with weight decay the rows are still the names; the checkpoint is that of a plain network."""
     model = build(tiny_segmentor).train()
-    rows = class_vectors(model.load_texts(), (0, 0, 1, 2))
+    rows = class_vectors(model.texts(), (0, 0, 1, 2))
     optimizer = OptimWrapper(torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=.1,
                                              weight_decay=.1))
     inputs, samples = batch()
@@ -107,7 +107,7 @@ def test_without_masks_clip_labels_every_pixel_that_is_there(tiny_segmentor, mon
                                                                                        for s in samples])) or {})
     inputs, samples = batch(shown=(32, 24))
     model.loss(inputs, samples)
-    texts, dense = model.load_texts(), model.clip_features(inputs)[0]
+    texts, dense = model.texts(), model.clip_features(inputs)[0]
     cosines = torch.einsum('nd,bdhw->bnhw', texts, F.normalize(dense, dim=1))
     classes = torch.stack([cosines[:, :2].amax(1), cosines[:, 2], cosines[:, 3]], 1)
     want = F.interpolate(classes, (32, 32), mode='bilinear', align_corners=True).argmax(1)
@@ -186,7 +186,7 @@ def test_refined_labels(tiny_segmentor):
     model = build(tiny_segmentor, names=('ball', 'drum', 'box'), pd_thr=.35, ks_thr=1.0).train()
     inputs, _ = batch()
     dense, keys = model.clip_features(inputs)
-    want = refine_scores(cosine_scores(dense, model.load_texts()), keys, .35, 1.0)
+    want = refine_scores(cosine_scores(dense, model.texts()), keys, .35, 1.0)
     torch.testing.assert_close(model.clip_scores(inputs), want)
     assert keys.shape == (2, 16, 96)
 
@@ -217,8 +217,8 @@ def test_what_does_not_fit_is_refused(tiny_segmentor, settings, sentence):
 
 def test_a_resnet_has_no_keys_to_smooth_by(tiny_segmentor, monkeypatch):
     model = build(tiny_segmentor)
-    model.refine['ks_thr'] = 1.0
+    model.refine['ks_thr'], model._texts = 1.0, None
     clip = model.clip.build()
     monkeypatch.setattr(clip, 'vision', torch.nn.Identity())
     with pytest.raises(ConfigError, match=r'^model.ks_thr=1.0: toyworld_clip is a ResNet, whose patches have no keys'):
-        model.load_texts()
+        model.texts()

@@ -22,6 +22,7 @@ its loss (the features are detached) and trains nothing. The official code has t
 where they overlap and otherwise follow each other: one switch here. A class of several names has the mean of their
 vectors in the network and the best of them in CLIP.
 """
+import copy
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.models.clip import CLIP_MEAN, CLIP_STD, ClassNames, DenseViT, OpenCLIP, max_over_names, named_classes
+from mmseg_weak.models.clip.weights import text_length
 from mmseg_weak.models.segmentors import StudentSegmentor
 from mmseg_weak.models.utils import LateNetwork, current_iter, decode_with_embedding
 
@@ -98,7 +100,23 @@ def feature_distance(features: Tensor, target: Tensor, mask: Tensor, align_corne
     return gaps.sum() / mask.sum().clamp_min(1)
 
 
-class TextClassifier(nn.Conv2d):
+def _with_channels(segmentor: dict, clip: dict) -> dict:
+    """The segmentor's config with the length of a text vector as the channels of its (last) head.
+
+    Raises:
+        ConfigError: it names another number.
+    """
+    segmentor, length = copy.deepcopy(segmentor), text_length(clip.get('name', 'ViT-B-16'))
+    head = segmentor.get('decode_head') or {}
+    head = head[-1] if isinstance(head, (list, tuple)) else head
+    if head.get('channels') not in (None, length):
+        raise ConfigError(f'model.segmentor.decode_head.channels is {head["channels"]}, and a name of '
+                          f'{clip.get("name", "ViT-B-16")} is a vector of {length}; set channels={length}.')
+    head['channels'] = length
+    return segmentor
+
+
+class TextClassifier(nn.Module):
     """A 1x1 convolution whose rows are names and never learn, but perhaps for the first, a background's.
 
     Its state is that of an ordinary convolution, so that the network runs without this package after training.
@@ -110,9 +128,10 @@ class TextClassifier(nn.Conv2d):
     """
 
     def __init__(self, channels: int, num_classes: int, background: nn.Parameter | None = None) -> None:
-        super().__init__(channels, num_classes, 1)
-        self.requires_grad_(False)
-        nn.init.zeros_(self.bias)
+        super().__init__()
+        self.in_channels, self.out_channels = channels, num_classes
+        self.register_buffer('weight', torch.zeros(num_classes, channels, 1, 1))
+        self.register_buffer('bias', torch.zeros(num_classes))
         self._background = (background, )  # in a tuple: it stays the other module's
 
     def rows(self) -> Tensor:
@@ -126,7 +145,7 @@ class TextClassifier(nn.Conv2d):
     def write(self, vectors: Tensor) -> None:
         """Set the rows of names, the last ones: (k,d)."""
         self.weight[-len(vectors):] = vectors[:, :, None, None].to(self.weight)
-        self.bias.zero_()
+        self.bias.zero_()  # mmseg initialises a head's classifier
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         with torch.no_grad():
@@ -144,7 +163,7 @@ class MaskCLIPPlus(StudentSegmentor):
 
     Args:
         segmentor: any mmseg ``EncoderDecoder`` whose head ends in ``conv_seg`` and has as many ``channels`` as a text
-            vector is long (ViT-B: 512, RN50: 1024). Paper: DeepLabV2 and DeepLabV3+ with ResNet-101.
+            vector is long (ViT-B: 512, RN50: 1024; None is filled in). Paper: DeepLabV2 and DeepLabV3+ with ResNet-101.
         clip: config of :class:`.OpenCLIP` with ``attention='value'``. It is built when training starts.
         names: see :func:`.named_classes`.
         background: words of a class 0, see there; 'learned': a class 0 without words, of which CLIP says nothing, so
@@ -170,8 +189,8 @@ class MaskCLIPPlus(StudentSegmentor):
                  keys_as_published: bool = False, conf_thr: float = 0.0, distill_weight: float = 1.0,
                  distill_labelled: bool = True, data_preprocessor: dict | None = None, channels_last: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(segmentor, data_preprocessor=data_preprocessor, channels_last=channels_last,
-                         init_cfg=init_cfg)
+        super().__init__(_with_channels(segmentor, clip), data_preprocessor=data_preprocessor,
+                         channels_last=channels_last, init_cfg=init_cfg)
         learned = background == 'learned'
         self.names: ClassNames = named_classes(names, None if learned else background)
         if self.num_classes != len(self.names.classes) + learned:
@@ -213,24 +232,22 @@ class MaskCLIPPlus(StudentSegmentor):
     def init_weights(self) -> None:
         """The network's own way, then the names into its classifier."""
         super().init_weights()
-        self.load_texts()
+        self.texts()
 
     @torch.no_grad()
-    def load_texts(self) -> Tensor:
+    def texts(self) -> Tensor:
         """(n,d) unit vectors of the names, which are in the classifier afterwards.
 
         Raises:
-            ConfigError: the head's features are of another length.
+            ConfigError: keys are wanted of a ResNet.
         """
+        if self._texts is not None:
+            return self._texts
         clip: OpenCLIP = self.clip.build()
         if self.refine['ks_thr'] and not isinstance(clip.vision, DenseViT):
             raise ConfigError(f'model.ks_thr={self.refine["ks_thr"]}: {clip.name} is a ResNet, whose patches have no '
                               'keys to smooth by; set it to 0, or take a ViT.')
         texts = clip.encode_names(self.names)
-        width = self.head.conv_seg.in_channels
-        if texts.shape[1] != width:
-            raise ConfigError(f'model.segmentor.decode_head.channels is {width}, and a name of {clip.name} is a vector '
-                              f'of {texts.shape[1]}; set channels={texts.shape[1]}.')
         self.head.conv_seg.write(class_vectors(texts, self.names.owner))
         self._texts = texts.to(self.unseen.device)
         return self._texts
@@ -247,7 +264,7 @@ class MaskCLIPPlus(StudentSegmentor):
     @torch.no_grad()
     def clip_scores(self, images: Tensor) -> Tensor:
         """MaskCLIP's scores of the unseen classes, (B,u,h,w)."""
-        texts = self._texts if self._texts is not None else self.load_texts()
+        texts = self.texts()
         dense, keys = self.clip_features(images)
         scores = refine_scores(cosine_scores(dense, texts[self._asked].to(dense)), keys, **self.refine)
         return max_over_names(scores, self._asked_owner)
@@ -271,6 +288,7 @@ class MaskCLIPPlus(StudentSegmentor):
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """The algorithm box of the module."""
         size = tuple(inputs.shape[-2:])
+        self.texts()  # where nobody initialised the weights
         given, missing = self.given_labels(data_samples, size)
         feats = self.features(inputs)
         logits, embedding = decode_with_embedding(self.student, feats)
