@@ -14,7 +14,8 @@ from .sat import SAT, SATLocalizer
 from .seam import SEAM
 from .toco import ToCo
 from .usage import USAGE
+from .weclip import WeCLIP
 
 __all__ = ['AFA', 'AffinityNet', 'BAS', 'BASLocalizer', 'CAMClassifier', 'CLIPES', 'DOEIAdapter', 'ESOLClassifier',
            'ExCEL', 'IRNet', 'MARS', 'MCTformer', 'PatchLearningClassifier', 'SAT', 'SATLocalizer', 'SEAM', 'ToCo',
-           'USAGE']
+           'USAGE', 'WeCLIP']

@@ -86,7 +86,7 @@ class CLIPES(CLIPTagSegmentor):
             images: normalised; of any size, see :meth:`fitted`.
             present: (B,K) bool, what competes with the background and is mapped. None: all classes.
         """
-        images, tower = self.fitted(images), self.clip.vision
+        images, tower = self.seen(images), self.clip.vision
         present = self.everything(images) if present is None else present
         tokens, attention = tokens_and_attention(tower, images)
         wanted = F.pad(present, (0, self.num_words))

@@ -90,6 +90,15 @@ class CLIPTagSegmentor(TagSegmentor):
             return images
         return F.interpolate(images, size, mode='bicubic', align_corners=False)
 
+    def seen(self, images: Tensor) -> Tensor:
+        """Images as prediction sees them, whole patches: (B,3,H,W) -> (B,3,h,w)."""
+        return self.fitted(images)
+
+    def decode_scales(self, images: Tensor) -> Tensor:
+        """The decoder's logits over the scales of :meth:`seen`, at the images' size."""
+        logits = super().decode_scales(self.seen(images))
+        return F.interpolate(logits, images.shape[-2:], mode='bilinear', align_corners=False)
+
     def seed_scores(self, images: Tensor, present: Tensor | None = None, size: tuple[int, int] | None = None) -> Tensor:
         """:meth:`class_maps` of the present classes at image size (B,K,H,W), in [0, 1]."""
         return F.interpolate(self.class_maps(images, present), size or tuple(images.shape[-2:]), mode='bilinear',

@@ -85,7 +85,7 @@ def test_predictions_have_the_photographs_size_and_its_tags(tagged):
     assert set(seed[0].pred_sem_seg.data.unique().tolist()) <= {0, 1} and not seed[1].pred_sem_seg.data.any()
     for infer_px in (None, 24):
         net = build(test_cfg=dict(mode='decode', scales=(1.0, 1.5), flip=True, merge='mean'), infer_px=infer_px).eval()
-        assert net.squeezed(images(1, (30, 41))).shape[-2:] == ((32, 48) if infer_px is None else (24, 24))
+        assert net.seen(images(1, (30, 41))).shape[-2:] == ((32, 48) if infer_px is None else (24, 24))
         out = net.predict(images(1, (30, 41)), tagged([1, 0], ori_shape=(60, 82)))[0]
         assert out.pred_sem_seg.data.shape == (1, 60, 82)
         torch.testing.assert_close(out.seg_logits.data.sum(0), torch.ones(60, 82))

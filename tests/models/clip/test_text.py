@@ -146,3 +146,15 @@ def test_embeddings_from_a_file(tmp_path):
 def test_real_embeddings_load(real_data):
     for path in sorted((real_data / 'embeddings').glob('*.npy')):
         assert torch.allclose(load_embeddings(path).norm(dim=1), torch.ones(1), atol=1e-5), path.name
+
+
+def test_sentences_are_read_as_they_are(encoder, tmp_path):
+    """No template, no semicolons to cut at, kept on disk beside the same words as a name."""
+    tower = encoder('photo')
+    texts = ['a dog; it barks.', 'a dog; it barks.', 'a cat']
+    got = tower.sentences(texts)
+    torch.testing.assert_close(got, F.normalize(tower.encode_texts(texts), dim=-1))
+    tower(['a cat'])
+    assert len(list((tmp_path / 'kept').glob('*.npy'))) == 2
+    tower.encode_texts = None
+    assert torch.equal(tower.sentences(texts), got)

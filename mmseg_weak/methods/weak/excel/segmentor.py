@@ -124,17 +124,17 @@ class ExCEL(CLIPTagSegmentor):
         summed = self.clip.vision.last if self.as_published else 0
         return refined_class_maps(maps, recent_attention(attention, self.last, summed), present, relation, self.share)
 
-    def squeezed(self, images: Tensor) -> Tensor:
-        """Images as prediction sees them: (B,3,s,s) of ``infer_px``, or their own size fitted to patches."""
+    def seen(self, images: Tensor) -> Tensor:
+        """Images squeezed to ``infer_px``, (B,3,s,s), or at their own size."""
         if self.infer_px is None:
-            return self.fitted(images)
+            return super().seen(images)
         return F.interpolate(images, (self.infer_px, self.infer_px), mode='bilinear', align_corners=False)
 
     @torch.no_grad()
     def class_maps(self, images: Tensor, present: Tensor | None = None) -> Tensor:
         """Maps of the present classes (None: of all): (B,3,H,W) -> (B,K,h,w) in [0, 1]."""
         present = self.everything(images) if present is None else present
-        count, views, tower = len(images), self.squeezed(images), self.clip.vision
+        count, views, tower = len(images), self.seen(images), self.clip.vision
         learned, relation = self.calibration == 'learned', None
         if learned:
             views = torch.cat([views, views.flip(-1)])
@@ -152,12 +152,6 @@ class ExCEL(CLIPTagSegmentor):
     def decode_logits(self, images: Tensor) -> Tensor:
         """(B,3,H,W) -> (B,K+1,h,w)."""
         return self.decoder(self.clip.vision.block_maps(images))[0]
-
-    @torch.no_grad()
-    def decode_scales(self, images: Tensor) -> Tensor:
-        """The decoder's logits over the scales of the squeezed image, at the image's size."""
-        logits = super().decode_scales(self.squeezed(images))
-        return F.interpolate(logits, images.shape[-2:], mode='bilinear', align_corners=False)
 
     # ---- loss -----------------------------------------------------------------------------------------------------
 
