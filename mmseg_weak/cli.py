@@ -245,6 +245,7 @@ def test(config: str, checkpoint: str | None, overrides: tuple, cfg_options: tup
 @click.option('--method', default='naclip', show_default=True, help='Finds names: clip, sclip, naclip, ...')
 @click.option('--weights', help='CLIP: a tag (openai), MODEL:TAG, a file, or toyworld.')
 @click.option('--background', help='Words of a class 0 for --text, as in --text.')
+@click.option('--embeddings', help='.npy file of the embeddings of --text, one a row, instead of the text tower.')
 @click.option('--threshold', type=float, default=0.0, show_default=True,
               help='With --text: less probable pixels are background.')
 @click.option('--device', help='As torch names it; the GPU where there is one.')
@@ -254,7 +255,7 @@ def test(config: str, checkpoint: str | None, overrides: tuple, cfg_options: tup
 @click.option('--opacity', type=float, default=0.5, show_default=True, help='Of the masks in the overlays.')
 @click.option('--exif/--no-exif', default=True, show_default=True, help='Turn photos as their EXIF tag says.')
 def predict(config: str | None, checkpoint: str | None, text: str | None, out: str | None, method: str,
-            weights: str | None, background: str | None, threshold: float, **kwargs) -> None:
+            weights: str | None, background: str | None, embeddings: str | None, threshold: float, **kwargs) -> None:
     """Label IMAGES: files, folders or globs; by a trained model (--config, --checkpoint) or by names (--text)."""
     if text is not None and (config or checkpoint):
         raise click.UsageError('--text finds names without training and takes no --config and --checkpoint; a config '
@@ -268,7 +269,7 @@ def predict(config: str | None, checkpoint: str | None, text: str | None, out: s
             result = run(config=config, checkpoint=checkpoint, out=out, **kwargs)
         else:
             result = predict_text(text=text, out=out or 'work_dirs/predict', method=method, weights=weights,
-                                  background=background, threshold=threshold, **kwargs)
+                                  background=background, embeddings=embeddings, threshold=threshold, **kwargs)
     for _, sentence in result.broken:
         click.echo(f'Skipped: {sentence}')
     click.echo(f'{len(result.written)} images labelled, {len(result.skipped)} were there already, {len(result.broken)} '

@@ -75,10 +75,15 @@ def as_names(names: str | Path | Iterable[str] | ClassNames,
         return found
     else:
         words = list(_classes(background).names)
-    grouped = [[] for _ in found.classes]
-    for name, owner in zip(found.names, found.owner):
-        grouped[owner].append(name)
-    return parse_classes(['; '.join(group) for group in grouped], background=words)
+    return parse_classes(_grouped(found), background=words)
+
+
+def _grouped(names: ClassNames) -> list[str]:
+    """One text a class: 'person; child'."""
+    groups = [[] for _ in names.classes]
+    for name, owner in zip(names.names, names.owner):
+        groups[owner].append(name)
+    return ['; '.join(group) for group in groups]
 
 
 def _classes(names: str | Path | Iterable[str]) -> ClassNames:
@@ -101,6 +106,10 @@ class OpenVocabInferencer:
         keep: images whose features are remembered.
         templates: sentences around names other than the method's, for example 'photo', which is 80 times quicker.
         options: dotted keys of the config and their values, for example ``{'model.test_cfg.short_side_px': 672}``.
+        embeddings: ``.npy`` file of embeddings in the place of the text tower's; ``known`` says of what, and nothing
+            else can be looked for.
+        known: names of the rows of ``embeddings``, in order, as :func:`as_names` takes them; a background is row 0 by
+            the name 'background'.
 
     Raises:
         ConfigError: unknown method, or see :class:`.OpenVocabSegmentor`.
@@ -116,8 +125,15 @@ class OpenVocabInferencer:
     """
 
     def __init__(self, method: str | Path | Config = 'naclip', weights: str | None = None, device: str | None = None,
-                 keep: int = 4, templates: str | Iterable[str] | None = None, options: dict | None = None) -> None:
+                 keep: int = 4, templates: str | Iterable[str] | None = None, options: dict | None = None,
+                 embeddings: str | Path | None = None, known: str | Path | Iterable[str] | ClassNames | None = None
+                 ) -> None:
         config = _config(method, weights)
+        if embeddings is not None:
+            if known is None:
+                raise ConfigError(f'{embeddings} was given as embeddings without `known`, the names that its rows '
+                                  'stand for, in order.')
+            config.model.update(names=_grouped(as_names(known, '')), background=None, embeddings=str(embeddings))
         if options:
             config.merge_from_dict(dict(options))
         if templates is not None:
@@ -183,7 +199,9 @@ class OpenVocabInferencer:
     def names(self, names: str | Path | Iterable[str] | ClassNames,
               background: str | Path | Iterable[str] | None = None) -> ClassNames:
         """:func:`as_names`; many texts are announced, since a tower reads some hundreds a second on a CPU."""
-        names = as_names(names, background)
+        names = as_names(names, '' if background is None and self.model.given is not None else background)
+        if self.model.given is not None:
+            return self.model.given.reduced(names)
         texts = len(names.names) * len(self.model.clip.text.templates)
         if texts > _LONG_TEXTS and not self.model.knows(names):
             print_log(f'{len(names.names)} names in {len(self.model.clip.text.templates)} templates are {texts} texts '

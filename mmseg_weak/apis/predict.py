@@ -83,7 +83,8 @@ def predict_text(images: str | Path | Iterable[str | Path], text: str | Path | I
                  out: str | Path = 'work_dirs/predict', method: str = 'naclip', weights: str | None = None,
                  background: str | Path | Iterable[str] | None = None, threshold: float = 0.0,
                  device: str | None = None, overwrite: bool = False, confidence: bool = True, overlays: bool = True,
-                 opacity: float = 0.5, exif: bool = True, quiet: bool = False) -> PredictResult:
+                 opacity: float = 0.5, exif: bool = True, quiet: bool = False,
+                 embeddings: str | Path | None = None) -> PredictResult:
     """Find what names say in images, without training; the files are those of :func:`predict`.
 
     Args:
@@ -96,6 +97,7 @@ def predict_text(images: str | Path | Iterable[str | Path], text: str | Path | I
         background: words of a class 0.
         threshold: pixels whose best class is less probable become class 0, 'background'.
         device, overwrite, confidence, overlays, opacity, exif, quiet: see :func:`predict`.
+        embeddings: ``.npy`` file of the embeddings of ``text``, in its order, in the place of the text tower's.
 
     Raises:
         MissingFileError: an image, list or the weights are not there.
@@ -106,7 +108,7 @@ def predict_text(images: str | Path | Iterable[str | Path], text: str | Path | I
         raise ConfigError(f'threshold is {threshold}; give a probability in [0, 1]')
     todo, result = _plan(images, out, overwrite, confidence, overlays, opacity)
     from .open_vocab import OpenVocabInferencer, as_names
-    names = as_names(text, background)
+    names = as_names(text, '' if embeddings and background is None else background)
     classes = list(names.classes)
     if threshold > 0 and classes[0] != 'background':
         classes.insert(0, 'background')
@@ -116,7 +118,8 @@ def predict_text(images: str | Path | Iterable[str | Path], text: str | Path | I
         if before != classes:
             raise DataError(f'{result.out} holds masks of {", ".join(before or ["other names"])}; name another folder '
                             'for these names, or overwrite.')
-    inferencer = OpenVocabInferencer(method, weights, device, keep=1) if todo else None
+    own = {} if embeddings is None else dict(embeddings=embeddings, known=names)
+    inferencer = OpenVocabInferencer(method, weights, device, keep=1, **own) if todo else None
     return _label(lambda image: inferencer(image, names, threshold=threshold), classes, voc_palette(len(classes)), todo,
                   result, confidence, overlays, opacity, exif, quiet)
 

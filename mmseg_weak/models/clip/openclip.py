@@ -72,6 +72,11 @@ class OpenCLIP(BaseModule):
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
     @property
+    def embed_dim(self) -> int:
+        """d, of the space that images and texts share."""
+        return self.vision.embed_dim
+
+    @property
     def scale(self) -> float:
         """exp(logit_scale): 100 in released weights."""
         return float(self.logit_scale.exp())

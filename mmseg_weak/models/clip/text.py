@@ -197,12 +197,12 @@ def _text_only(model: nn.Module) -> nn.Module:
     return kept
 
 
-def load_embeddings(path: str | Path, count: int | None = None) -> Tensor:
+def load_embeddings(path: str | Path, count: int | Iterable[int] | None = None) -> Tensor:
     """Class-name embeddings from a ``.npy`` file, one a row (or a column where that fits): another text side.
 
     Args:
-        path: (n,d) or (d,n) float array, any scale.
-        count: number of classes expected.
+        path: (n,d) or (d,n) float array, any scale; read without running code from it.
+        count: number of classes expected, or numbers that will do.
 
     Returns:
         (n,d) float32 unit vectors.
@@ -218,14 +218,21 @@ def load_embeddings(path: str | Path, count: int | None = None) -> Tensor:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DataError(f'{path} cannot be read as a numpy array without running code ({error}).') from None
-    if array.ndim != 2 or array.dtype.kind != 'f' or not np.isfinite(array).all():
+    if not isinstance(array, np.ndarray):
+        raise DataError(f'{path} is an archive of {len(array.files)} arrays; save one of them with numpy.save.')
+    if array.ndim != 2 or array.dtype.kind != 'f' or not array.size or not np.isfinite(array).all():
         raise DataError(f'{path} holds a {array.dtype} array of shape {array.shape}; give finite floats of shape '
                         '(classes, dimension).')
-    if count is not None and array.shape[0] != count and array.shape[1] == count:
-        array = array.T
-    if count is not None and array.shape[0] != count:
-        raise DataError(f'{path} holds {array.shape[0]} embeddings, and {count} classes were named.')
+    array = array.astype(np.float32)  # half precision: squares of long vectors would overflow
+    if count is not None:
+        counts = [count] if isinstance(count, int) else list(dict.fromkeys(count))
+        if array.shape[0] not in counts and array.shape[1] in counts:
+            array = array.T
+        if array.shape[0] not in counts:
+            wanted = f'{counts[0]} classes were named' if len(counts) == 1 else (
+                f'{counts[1]} classes by {counts[0]} names were named')
+            raise DataError(f'{path} holds {array.shape[0]} embeddings, and {wanted}.')
     lengths = np.linalg.norm(array, axis=1)
     if not lengths.all():
         raise DataError(f'Row {int((lengths == 0).argmax())} of {path} is all zero; an embedding has a direction.')
-    return F.normalize(torch.from_numpy(array.astype(np.float32)), dim=-1)
+    return F.normalize(torch.from_numpy(np.ascontiguousarray(array)), dim=-1)

@@ -14,6 +14,7 @@ from torch import Tensor
 from mmseg_weak.errors import ConfigError, near
 from mmseg_weak.models.clip import CLIP_MEAN, CLIP_STD, ClassNames, KeptFeatures, keep_features
 from mmseg_weak.models.clip.benchmark_names import common_names, named_classes
+from mmseg_weak.models.clip.given_texts import GivenTexts
 from mmseg_weak.models.clip.refined import RefinedFeatures
 from mmseg_weak.models.utils.weights import resolve_weights  # noqa: F401  (registers the mmseg_weak:// scheme)
 
@@ -44,6 +45,9 @@ class OpenVocabSegmentor(BaseSegmentor):
         names: see :func:`.benchmark_names.named_classes`.
         background: words of a class 0, see there.
         as_published: keep mistakes of published lists, see there.
+        embeddings: ``.npy`` file of the embeddings of ``names``, background first where there is one, in the place of
+            the text tower's: one row a name or one a class, see :class:`.given_texts.GivenTexts`. Then no other names
+            can be looked for.
         proxy: config of a backbone whose last feature map the attention 'proxyclip' mixes by; it sees the same windows
             with ImageNet's normalisation.
         refiner: config of PAMR or PAR, on cosines (NACLIP).
@@ -64,7 +68,8 @@ class OpenVocabSegmentor(BaseSegmentor):
     def __init__(self, clip: dict, names: str | Iterable[str] = 'voc20', background: str | Iterable[str] | None = None,
                  as_published: bool = False, proxy: dict | None = None, refiner: dict | None = None,
                  crf: dict | None = None, protocol: str = 'paper', test_cfg: dict | None = None,
-                 data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
+                 data_preprocessor: dict | None = None, init_cfg: dict | None = None,
+                 embeddings: str | None = None) -> None:
         data_preprocessor = data_preprocessor or dict(type='SegDataPreProcessor', bgr_to_rgb=True, pad_val=0,
                                                       seg_pad_val=255)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
@@ -83,6 +88,10 @@ class OpenVocabSegmentor(BaseSegmentor):
         self.names = named_classes(names, background, as_published=as_published and protocol == 'paper')
         self.num_classes = len(self.names.classes)
         self.clip = MODELS.build(clip)
+        self.given = None
+        if embeddings is not None:
+            self.given = GivenTexts(embeddings, self.names, self.clip.embed_dim, self.clip.name)
+            self.names = self.given.names
         self.proxy = MODELS.build(proxy).requires_grad_(False).eval() if proxy else None
         if self.proxy is not None:
             self.proxy.init_weights()  # a runner does so before training only
@@ -167,7 +176,7 @@ class OpenVocabSegmentor(BaseSegmentor):
         names = names or self.names
         device = self.clip.logit_scale.device
         if names not in self._texts:
-            self._texts[names] = self.clip.encode_names(names)
+            self._texts[names] = self.clip.encode_names(names) if self.given is None else self.given(names)
         self._texts.move_to_end(names)
         while len(self._texts) > _KEPT_TEXTS:
             self._texts.popitem(last=False)
