@@ -20,7 +20,7 @@ from mmseg_weak.models.utils.weights import resolve_weights  # noqa: F401  (regi
 
 from .tag import image_boxes
 
-__all__ = ['OpenVocabSegmentor']
+__all__ = ['OpenVocabSegmentor', 'forgive_nothing']
 
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _TEST = dict(short_side_px=448, long_side_px=2048, crop_px=224, stride_px=112, multiple_px=1, window_batch=16,
@@ -100,7 +100,7 @@ class OpenVocabSegmentor(BaseSegmentor):
         if self.refiner is not None and not hasattr(self.refiner, 'dilations'):
             raise ConfigError(f'model.refiner is {type(self.refiner).__name__}, which looks at all names at once; '
                               'PAMR and PAR refine cosines, and DenseCRF goes into model.crf.')
-        self.register_load_state_dict_post_hook(_forgive_nothing)
+        self.register_load_state_dict_post_hook(forgive_nothing)
         self._texts: OrderedDict[ClassNames, Tensor] = OrderedDict()
         self.align_corners = False
 
@@ -272,7 +272,7 @@ class OpenVocabSegmentor(BaseSegmentor):
         return super().train(False)
 
 
-def _forgive_nothing(model: OpenVocabSegmentor, keys: NamedTuple) -> None:
+def forgive_nothing(model: BaseSegmentor, keys: NamedTuple) -> None:
     """A checkpoint without any weight ('mmseg_weak://none') is meant so: no list of 200 missing names."""
     if len(keys.missing_keys) == len(model.state_dict()):
         keys.missing_keys.clear()

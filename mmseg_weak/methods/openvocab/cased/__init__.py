@@ -9,16 +9,19 @@ Classification and Semantic Segmentation, arXiv 2404.10864; altndrr/vic @ e31087
     DenseCaSED: overlapping crops of three grids, embedded and averaged on a 16 x 16 map, whose every cell is then
     treated as an image                                                                         :mod:`.dense`
 
+``mmseg-weak index cased`` embeds the captions of a file, once (:mod:`mmseg_weak.apis.index_cased`).
+
 Deviations: words keep their order (published: that of a set). Plural words are made singular by ``inflect`` where it is
-installed, else by rules of our own. Parts of speech (flair) are a function that the caller may give; without one all
-words stay.
-
-The room holds these functions; the command that builds a caption database, a registered segmentor, the metrics for
-free-form names and configs are not in it.
+installed, else by rules of our own. Instead of a tagger of parts of speech (flair; nouns, adjectives, gerunds and
+participles stay) a list of function words is left out (:func:`.words.may_name`); a tagger may be put into the
+segmentor's ``keep_word``. FastSAM's masks are a module's that a config names. Captions' embeddings come from the index
+(half precision). Crops of 128 pixels have their positions resized.
 """
-from .dense import crop_boxes, embed_cells, word_map
+from .dense import crop_boxes, cut_crops, embed_cells, enlarge_labels, grid_boxes, paint_words, word_map
 from .scores import candidate_probs, distinct_captions, nearest_captions, neighbour_probs
-from .words import DROP_WORDS, STEPS, candidate_words, clean_caption, singular
+from .segmentor import MODES, CaSED
+from .words import DROP_WORDS, STEPS, candidate_words, clean_caption, may_name, singular
 
-__all__ = ['DROP_WORDS', 'STEPS', 'candidate_probs', 'candidate_words', 'clean_caption', 'crop_boxes',
-           'distinct_captions', 'embed_cells', 'nearest_captions', 'neighbour_probs', 'singular', 'word_map']
+__all__ = ['DROP_WORDS', 'MODES', 'STEPS', 'CaSED', 'candidate_probs', 'candidate_words', 'clean_caption', 'crop_boxes',
+           'cut_crops', 'distinct_captions', 'embed_cells', 'enlarge_labels', 'grid_boxes', 'may_name',
+           'nearest_captions', 'neighbour_probs', 'paint_words', 'singular', 'word_map']

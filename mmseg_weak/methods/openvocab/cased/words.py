@@ -5,10 +5,21 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-__all__ = ['DROP_WORDS', 'STEPS', 'candidate_words', 'clean_caption', 'singular']
+__all__ = ['DROP_WORDS', 'STEPS', 'candidate_words', 'clean_caption', 'may_name', 'singular']
 
 DROP_WORDS = ('image', 'photo', 'picture', 'thumbnail', 'logo', 'symbol', 'clipart', 'portrait', 'painting',
               'illustration', 'icon', 'profile')
+# Words of the closed classes, by their spelling after the clean-up: none is a noun or an adjective, so that a tagger
+# would drop them too.
+_FUNCTION_WORDS = frozenset('''
+about above across after again against all along also although among and another any are around because been before
+behind being below beneath beside between beyond both but can could did doe does doing down during each either else
+every few for from had has have having her here hers herself him himself his how however its itself just may might more
+most much must myself near neither nor not off once one only onto other our ours out over own per rather shall she
+should since some such than that the their theirs them themselves then there these they this those though through thi
+throughout thus till too toward towards two under until unto upon very was were what when where whether which while who
+whom whose why will with within without would yet you your yours three four five six seven eight nine ten let into wa ha
+'''.split())
 _KEPT_ENDINGS = ('ss', 'us', 'is', 'ies', 'oes')
 _IRREGULAR = {'knives': 'knife', 'wives': 'wife', 'lives': 'life', 'leaves': 'leaf', 'wolves': 'wolf',
               'shelves': 'shelf', 'loaves': 'loaf', 'calves': 'calf', 'halves': 'half', 'scarves': 'scarf',
@@ -82,6 +93,15 @@ def clean_caption(text: str, min_length: int = 3, min_count: int = 2, drop_words
     for name, step in STEPS.items():
         text = out[name] = step(text, **options)
     return out
+
+
+def may_name(word: str) -> bool:
+    """Whether a word can name a thing, as far as its spelling tells: it is no function word and no small number.
+
+    >>> [word for word in 'the dog with three black spot'.split() if may_name(word)]
+    ['dog', 'black', 'spot']
+    """
+    return word not in _FUNCTION_WORDS
 
 
 def candidate_words(captions: Iterable[str], keep: Callable[[str], bool] | None = None, **options) -> list[str]:
