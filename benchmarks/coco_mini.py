@@ -152,6 +152,17 @@ def table(records: list[dict]) -> list[str]:
     return rows
 
 
+def costs(records: list[dict]) -> list[str]:
+    """Markdown rows: points that a choice of the threshold loses against the best one, over all runs."""
+    rows = ['', '| `--thr` | points below the best threshold, median of the runs | least to most |', '|---|---|---|']
+    chosen = [r['choices'] for r in records if 'choices' in r]
+    for rule in ('consistency', 'area', 'entropy', 'held-out 10'):
+        values = [one[rule]['cost'] for one in chosen if rule in one]
+        if values:
+            rows.append(f'| {rule} | {statistics.median(values):.1f} | {min(values):.1f} to {max(values):.1f} |')
+    return rows
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -169,7 +180,8 @@ def main() -> None:
             for method in args.methods:
                 print(f'{method}, seed {seed}', flush=True)
                 print(' ', run(method, seed, args.chain, args.out, data), flush=True)
-    rows = table([json.loads(p.read_text()) for p in sorted(args.out.glob('*/seed*/record.json'))])
+    records = [json.loads(p.read_text()) for p in sorted(args.out.glob('*/seed*/record.json'))]
+    rows = table(records) + costs(records)
     print('\n'.join(rows))
     page = ROOT / 'docs' / 'weak.md'
     text = page.read_text(encoding='utf-8')
