@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from mmseg_weak.cli_index import index
+from mmseg_weak.cli_index import index, words
 from mmseg_weak.cli_pseudo import debias, eval_pseudo, pseudo_label
 from mmseg_weak.cli_tools import checkpoint_or_override, logs_to_stderr, options_of
 
@@ -313,6 +313,7 @@ cli.add_command(pseudo_label)
 cli.add_command(debias)
 cli.add_command(eval_pseudo)
 cli.add_command(index)
+cli.add_command(words)
 
 
 @cli.command(epilog='Example: mmseg-weak fetch unimatch_toyworld')

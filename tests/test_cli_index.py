@@ -1,5 +1,8 @@
 """The verb index: what it says, where it writes, how it refuses."""
+import cv2
+import numpy as np
 import pytest
+import torch
 
 from mmseg_weak import cli
 
@@ -14,10 +17,10 @@ model = dict(
 """
 
 
-def run(capsys, *args):
+def run(capsys, *args, verb='index'):
     """Exit code, stdout, stderr of a call in this process."""
     with pytest.raises(SystemExit) as done:
-        cli.main(['index', *map(str, args)])
+        cli.main([verb, *map(str, args)])
     streams = capsys.readouterr()
     return done.value.code, streams.out, streams.err
 
@@ -38,6 +41,32 @@ def test_reco(capsys, tmp_path):
     assert out.splitlines() == [
         '7 pictures and references made, 0 were there already, 0 images cannot be read; it knows sand, ball, drum.',
         f'Written: {tmp_path}/index', f'Next: mmseg-weak test {config} model.index={tmp_path}/index']
+
+
+def test_captions_and_the_words_in_them(capsys, tmp_path):
+    config = tmp_path / 'tiny.py'
+    config.write_text("""
+default_scope = 'mmseg'
+model = dict(type='CaSED', count=2, clip=dict(type='OpenCLIP', name='toyworld_clip', templates='name', cache_dir=None),
+             test_cfg=dict(grids=(2, ), crop_px=32, cells=4, image_px=32))
+""")
+    (tmp_path / 'captions.txt').write_text('a red ball\ntwo red drums\n')
+    index, photo, out = tmp_path / 'index', tmp_path / 'a.png', tmp_path / 'out'
+    torch.manual_seed(0)
+    code, text, _ = run(capsys, 'cased', config, '--captions', tmp_path / 'captions.txt', '--out', index)
+    assert code == 0
+    assert text.splitlines() == ['2 captions embedded, 0 were there already.', f'Written: {index}',
+                                 f'Next: mmseg-weak words IMAGES --index {index} --config {config}']
+    cv2.imwrite(str(photo), np.zeros((32, 32, 3), np.uint8))
+    torch.manual_seed(0)
+    code, text, _ = run(capsys, photo, '--index', index, '--config', config, '--out', out, '--top', 1, verb='words')
+    lines = text.splitlines()
+    assert code == 0 and lines[0] == 'a.png: red 100 %'  # the one word of both captions
+    assert lines[1:] == ['1 images named, 0 cannot be read.', f'Written: {out}',
+                         f'Next: look at {out}/overlays, or train on the tags: mmseg-weak new DIR --images IMAGES '
+                         f'--tags {out}/tags.csv']
+    code, text, err = run(capsys, 'cased', config, '--captions', tmp_path / 'none.txt', '--out', index)
+    assert (code, text) == (2, '') and err.startswith(f'Error: There is no file of captions {tmp_path}/none.txt; ')
 
 
 def test_what_is_wrong_in_a_sentence(capsys, tmp_path):

@@ -19,7 +19,7 @@ from .progress import progress
 if TYPE_CHECKING:
     from .inferencer import Prediction
 
-__all__ = ['PredictResult', 'predict', 'predict_text']
+__all__ = ['PredictResult', 'jpeg_bytes', 'predict', 'predict_text', 'result_names']
 
 
 @dataclass
@@ -132,7 +132,7 @@ def _plan(images: str | Path | Iterable[str | Path], out: str | Path, overwrite:
     result = PredictResult(Path(out))
     kinds = ['masks'] + ['confidence'] * confidence + ['overlays'] * overlays
     todo = []
-    for file, name in _names(find_images(images, leave_out=result.out)):
+    for file, name in result_names(find_images(images, leave_out=result.out)):
         targets = {kind: result.out / kind / f'{name}{".jpg" if kind == "overlays" else ".png"}' for kind in kinds}
         if not overwrite and all(target.is_file() for target in targets.values()):
             result.skipped.append(file)
@@ -157,7 +157,7 @@ def _label(label: Callable[[np.ndarray], 'Prediction'], classes: list[str], pale
             write_bytes(targets['confidence'], png_bytes(np.rint(prediction.confidence * 255).astype(np.uint8)))
         if overlays:
             picture = overlay(image[..., ::-1], prediction.mask, palette, opacity)
-            write_bytes(targets['overlays'], _jpeg(picture))
+            write_bytes(targets['overlays'], jpeg_bytes(picture))
         # The mask comes last: where it is, everything is.
         write_bytes(targets['masks'], mask_png(prediction.mask, palette))
         result.written.append(targets['masks'])
@@ -167,7 +167,7 @@ def _label(label: Callable[[np.ndarray], 'Prediction'], classes: list[str], pale
     return result
 
 
-def _names(files: list[tuple[Path, Path]]) -> list[tuple[Path, str]]:
+def result_names(files: list[tuple[Path, Path]]) -> list[tuple[Path, str]]:
     """A name for the results of each file, unique on file systems that ignore case too."""
     taken: dict[str, int] = {}
     for _, relative in files:
@@ -187,7 +187,8 @@ def _names(files: list[tuple[Path, Path]]) -> list[tuple[Path, str]]:
     return names
 
 
-def _jpeg(picture: np.ndarray) -> bytes:
+def jpeg_bytes(picture: np.ndarray) -> bytes:
+    """Encode (H, W, 3) uint8 RGB as JPEG."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, 'JPEG', quality=90)
     return stream.getvalue()
