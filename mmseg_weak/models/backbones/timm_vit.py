@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, MissingFileError, near
 
+from ..utils.split import module_outputs
 from ..utils.weights import resolve_weights
 
 __all__ = ['TimmViT']
@@ -91,3 +92,17 @@ class TimmViT(BaseModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return list(self.vit.forward_intermediates(images, indices=self.out_indices, norm=True,
                                                        intermediates_only=True, output_fmt='NCHW'))
+
+    def last_heads(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
+        """Queries, keys and values of the last block's attention for the patches, each (B,heads,hw,d); (h,w).
+
+        Raises:
+            ConfigError: the model's attention has no joint projection, or see :meth:`forward`.
+        """
+        attn = self.vit.blocks[-1].attn
+        if not hasattr(attn, 'qkv'):
+            raise ConfigError(f'{type(self.vit).__name__} of timm has no joint projection of queries, keys and values '
+                              'in its attention; take a plain vit_* model, DINO\'s or DINOv2\'s.')
+        out, = module_outputs(self, [attn.qkv], images)
+        q, k, v = out[:, self.vit.num_prefix_tokens:].unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return attn.q_norm(q), attn.k_norm(k), v, tuple(n // self.patch_size for n in images.shape[-2:])

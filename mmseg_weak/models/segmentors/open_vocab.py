@@ -65,6 +65,9 @@ class OpenVocabSegmentor(BaseSegmentor):
         ConfigError: an unknown key or value, or see :class:`.OpenCLIP`.
     """
 
+    left_out: tuple[str, ...] = ()  # prefixes of weights that the config names and checkpoints do without
+    sees_photograph = False  # whether :meth:`keep` wants images at their own size, not at :meth:`target_size`
+
     def __init__(self, clip: dict, names: str | Iterable[str] = 'voc20', background: str | Iterable[str] | None = None,
                  as_published: bool = False, proxy: dict | None = None, refiner: dict | None = None,
                  crf: dict | None = None, protocol: str = 'paper', test_cfg: dict | None = None,
@@ -100,6 +103,7 @@ class OpenVocabSegmentor(BaseSegmentor):
         if self.refiner is not None and not hasattr(self.refiner, 'dilations'):
             raise ConfigError(f'model.refiner is {type(self.refiner).__name__}, which looks at all names at once; '
                               'PAMR and PAR refine cosines, and DenseCRF goes into model.crf.')
+        self.register_state_dict_post_hook(_leave_out)
         self.register_load_state_dict_post_hook(forgive_nothing)
         self._texts: OrderedDict[ClassNames, Tensor] = OrderedDict()
         self.align_corners = False
@@ -128,8 +132,12 @@ class OpenVocabSegmentor(BaseSegmentor):
         """Normalised windows (n,3,c,c) -> (n,d,h,w) unit features."""
         if self.proxy is None:
             return self.clip.encode_dense(windows)
+        return self.clip.encode_dense(windows, external=self.proxy_map(windows))
+
+    def proxy_map(self, windows: Tensor) -> Tensor:
+        """What the other network sees: normalised windows (n,3,c,c) -> (n,C,h',w')."""
         maps = self.proxy(self.for_imagenet(windows))
-        return self.clip.encode_dense(windows, external=maps[-1] if isinstance(maps, (list, tuple)) else maps)
+        return maps[-1] if isinstance(maps, (list, tuple)) else maps
 
     @staticmethod
     def for_imagenet(windows: Tensor) -> Tensor:
@@ -272,8 +280,15 @@ class OpenVocabSegmentor(BaseSegmentor):
         return super().train(False)
 
 
+def _leave_out(model: OpenVocabSegmentor, state: dict, prefix: str, _metadata: dict) -> None:
+    """Take :attr:`OpenVocabSegmentor.left_out` from a state dict."""
+    for key in [key for key in state if key.startswith(tuple(prefix + part for part in model.left_out))]:
+        del state[key]
+
+
 def forgive_nothing(model: BaseSegmentor, keys: NamedTuple) -> None:
     """A checkpoint without any weight ('mmseg_weak://none') is meant so: no list of 200 missing names."""
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(getattr(model, 'left_out', ()))]
     if len(keys.missing_keys) == len(model.state_dict()):
         keys.missing_keys.clear()
 

@@ -27,7 +27,9 @@ class LateNetwork:
             network = MODELS.build(self.config)
             if network.init_cfg or type(network).init_weights is not BaseModule.init_weights:
                 network.init_weights()
-            self._network = network.requires_grad_(False).eval()
+            network.requires_grad_(False)
+            network.eval()  # some of OpenMMLab's return nothing from it
+            self._network = network
         return self._network
 
     def on(self, device: torch.device) -> nn.Module:

@@ -44,6 +44,21 @@ def test_checkpoint_round_trip(tmp_path):
     assert torch.equal(source(image)[1], target(image)[1])
 
 
+def test_heads_of_the_last_block_give_its_attention():
+    backbone = build()
+    seen = []
+    attn = backbone.vit.blocks[-1].attn
+    attn.register_forward_hook(lambda _m, args, out: seen.append((args[0], out)))
+    q, k, v, grid = backbone.last_heads(torch.randn(2, 3, 32, 48))
+    assert grid == (2, 3) and q.shape == k.shape == v.shape == (2, 3, 6, 64)
+    tokens, out = seen[0]
+    whole = attn.qkv(tokens).view(2, 7, 3, 3, 64).permute(2, 0, 3, 1, 4)
+    mixed = torch.nn.functional.scaled_dot_product_attention(*whole)
+    torch.testing.assert_close(attn.proj(mixed.transpose(1, 2).flatten(2)), out, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip((q, k, v), whole):
+        assert torch.equal(ours, theirs[:, :, 1:])
+
+
 def test_mistakes():
     with pytest.raises(ConfigError, match="^model.backbone.model_name is 'vit_tinny_patch16_224', which timm .* does "
                                           r'not know\. Did you mean vit_tiny_patch16_224'):
