@@ -140,6 +140,9 @@ class OpenVocabInferencer:
             config.model.clip.templates = templates
         init_default_scope(config.get('default_scope') or 'mmseg')
         self.cfg, self.keep_images = config, keep
+        if weights != 'random' and config.model.get('head') and not config.model.head.get('checkpoint'):
+            raise ConfigError(f'{config.model.type} learns its head first: train {Path(config.filename or "it").stem}, '
+                              "then give the checkpoint as options={'model.head.checkpoint': FILE}, or in your config")
         self.model: OpenVocabSegmentor = MODELS.build(config.model)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.model.to(self.device).eval()
@@ -167,8 +170,10 @@ class OpenVocabInferencer:
         key = _key(image)
         if key not in self._kept:
             bgr = to_bgr(image) if isinstance(image, np.ndarray) else read_image(image)
-            height, width = self.model.target_size(*bgr.shape[:2])
-            small = cv2.resize(bgr, (width, height), interpolation=cv2.INTER_LINEAR)
+            small = bgr
+            if not self.model.sees_photograph:
+                height, width = self.model.target_size(*bgr.shape[:2])
+                small = cv2.resize(bgr, (width, height), interpolation=cv2.INTER_LINEAR)
             tensor = torch.from_numpy(np.ascontiguousarray(small[..., ::-1].transpose(2, 0, 1))).to(self.device)
             self._kept[key], = self.model.keep([tensor], [bgr.shape[:2]])
         self._kept.move_to_end(key)
@@ -234,14 +239,15 @@ def _config(method: str | Path | Config, weights: str | None) -> Config:
             raise ConfigError(f'there is no open-vocabulary method {str(method)!r}. {near(str(method), known)} Known: '
                               f'{", ".join(known)}; a config works too'.replace('  ', ' '))
     model = config.get('model') or {}
-    if not model.get('clip'):
+    if not model.get('clip') or model.get('segmentor'):
         raise ConfigError(f'{config.filename or "the config"} describes {model.get("type", "no model")}, which finds '
                           f'no names; take one of {", ".join(open_vocab_methods())}')
     clip = model.clip
     if weights == 'random':
         clip.pretrained = None
-        if model.get('proxy'):
-            model.proxy.checkpoint = None
+        for part in ('proxy', 'head', 'sam'):
+            if model.get(part):
+                model[part].checkpoint = None
     elif weights == 'toyworld':
         clip.update(name=TOYWORLD, pretrained='toyworld')
     elif weights is not None:

@@ -130,7 +130,7 @@ def test_every_method_is_ready(tmp_path):
     assert {'clip', 'maskclip', 'sclip', 'clearclip', 'naclip', 'gem', 'proxyclip'} <= set(open_vocab_methods())
     for method in open_vocab_methods():
         options = {**TINY, 'model.test_cfg.multiple_px': 8}
-        if method == 'proxyclip':
+        if method in ('proxyclip', 'trident'):
             options.update({'model.proxy.model_name': 'toyworld_vit', 'model.proxy.out_indices': (5, )})
         found = OpenVocabInferencer(method, 'random', 'cpu', templates='name', options=options)(noise(), 'ball; box')
         assert found.mask.shape == (40, 56), method
@@ -152,6 +152,13 @@ def test_methods_and_weights_that_are_not_there(tmp_path, monkeypatch):
         OpenVocabInferencer('unimatch_toyworld')
     with pytest.raises(ConfigError, match='finds names and is not trained: use `mmseg-weak predict --text`'):
         SegInferencer('sclip_toyworld', 'none.pth')
+
+
+def test_a_head_that_is_not_trained_is_told(tmp_path):
+    with pytest.raises(ConfigError, match='^CLIPDINOiser learns its head first: train clip_dinoiser_toyworld, then gi'):
+        OpenVocabInferencer('clip_dinoiser', 'toyworld')
+    with pytest.raises(ConfigError, match='describes MaskCLIPPlus, which finds no names; take one of cl'):
+        OpenVocabInferencer('maskclip-plus_toyworld')
 
 
 @pytest.fixture

@@ -70,11 +70,19 @@ def tags_only_config(request) -> Config:
 def random_index(model, path: Path) -> Path:
     """The file in which a model looks things up, with random entries for its names."""
     generator = torch.Generator().manual_seed(0)
-    if not path.is_file():
+    kind = type(model).__name__.lower()
+
+    def rows(count: int, width: int) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(count, width, generator=generator), dim=1)
+    if path.is_file():
+        return path
+    if kind == 'reco':
         names = [*model.names.names, *model.same_as.values()]
-        vectors = torch.nn.functional.normalize(torch.randn(len(names), 96, generator=generator), dim=1)
-        write_index(path, 'reco', dict(references=vectors, **model.probes()), dict(names=names),
+        write_index(path, kind, dict(references=rows(len(names), 96), **model.probes()), dict(names=names),
                     dict(settings=model.settings()))
+    else:
+        captions = ['a ball on sand', 'two balls', 'a drum in a meadow', 'a drum']
+        write_index(path, kind, dict(embeddings=rows(4, 64), clip=model.probe()), dict(captions=captions), {})
     return path
 
 
@@ -89,9 +97,7 @@ def small_open_vocab(tmp_path):
         for part, size in dict(short_side_px=48, crop_px=32, stride_px=16, multiple_px=8).items():
             if model.test_cfg.get(part):
                 model.test_cfg[part] = size
-        for part in ('proxy', 'encoder'):
-            if model.get(part):
-                model[part].update(model_name='toyworld_vit', out_indices=(5, ))
+        _shrink_vits(model)
         if model.get('picture_px'):
             model.picture_px = 32
         built = MODELS.build(model)
@@ -111,6 +117,7 @@ def build_small(config: Config):
     _forget_files(model)
     if model.get('clip'):
         model.clip.update(name='toyworld_clip', cache_dir=None, templates='name')
+        _shrink_vits(model)
     return revert_sync_batchnorm(MODELS.build(model)), side
 
 
@@ -118,6 +125,14 @@ def build_small(config: Config):
 def small_model():
     """The function :func:`build_small`."""
     return build_small
+
+
+def _shrink_vits(model) -> None:
+    """Networks beside CLIP get the patches of ToyWorld's towers."""
+    found = model.get('found') or {}
+    for part in (model.get('proxy'), model.get('encoder'), model.get('dino'), found.get('backbone')):
+        if part and part.type == 'TimmViT':
+            part.update(model_name='toyworld_vit', out_indices=(5, ))
 
 
 def _forget_files(node) -> None:

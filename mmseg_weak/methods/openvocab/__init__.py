@@ -1,8 +1,8 @@
 """Methods that find what a text names. A room whose docstring says so holds only some of a method's equations."""
 from .cased import CaSED
-from .clip_dinoiser import CLIPDINOiserHead
+from .clip_dinoiser import CLIPDINOiser, CLIPDINOiserHead
 from .maskclip import MaskCLIPPlus, MaskCLIPSegmentor
 from .reco import ReCo
 from .tris import TRISHead
 
-__all__ = ['CLIPDINOiserHead', 'CaSED', 'MaskCLIPPlus', 'MaskCLIPSegmentor', 'ReCo', 'TRISHead']
+__all__ = ['CLIPDINOiser', 'CLIPDINOiserHead', 'CaSED', 'MaskCLIPPlus', 'MaskCLIPSegmentor', 'ReCo', 'TRISHead']

@@ -77,12 +77,14 @@ def common_names(names: str | Path | Iterable[str], background: str | Iterable[s
 
     >>> common_names('voc20_expanded', 'word')
     ('voc20', 'stuff')
+    >>> common_names('ade20k_spaced', None)
+    ('ade20k', None)
     >>> common_names('context59', 'word')
     ('context59', 'word')
     """
     if not isinstance(names, str):
         return names, background
-    names = names.removesuffix('_expanded')
+    names = names.removesuffix('_expanded').removesuffix('_spaced')
     if background and names in ('voc20', 'coco_object'):
         background = 'stuff'
     return names, background

@@ -14,8 +14,9 @@ X (B,D,h,w): patches after LN2 of the tower's third block from the end; F (B,d,h
 A_dino are cosines of the values of DINO's last attention, below gamma 0; FOUND is a foreground probability. Both
 teachers are dropped after training, which needs images alone.
 
-The room holds these equations, the head that learns and the features it reads; a registered segmentor, the two teacher
-networks and configs are not in it. Cleaning works on every image of a batch (published for one).
+Deviations. Cleaning works on every image of a batch (published for one). Windows that do not fill whole patches are
+extended by zeros on all sides, after normalisation (official: right and below, before). Images to learn from are drawn
+without replacement. A class of several names has the best of them.
 """
 from .equations import (
     CLIPDINOiserHead,
@@ -24,10 +25,14 @@ from .equations import (
     cut_affinity,
     dinoiser_losses,
     guided_pool,
+    head_weights,
     patch_probs,
     student_features,
     value_tokens,
 )
+from .segmentor import CLIPDINOiser
+from .teachers import FOUND, attention_features
 
-__all__ = ['CLIPDINOiserHead', 'clean_background', 'cosine_affinity', 'cut_affinity', 'dinoiser_losses', 'guided_pool',
-           'patch_probs', 'student_features', 'value_tokens']
+__all__ = ['CLIPDINOiser', 'CLIPDINOiserHead', 'FOUND', 'attention_features', 'clean_background', 'cosine_affinity',
+           'cut_affinity', 'dinoiser_losses', 'guided_pool', 'head_weights', 'patch_probs', 'student_features',
+           'value_tokens']
