@@ -93,8 +93,9 @@ def last_scores(work_dir: Path) -> dict:
              for line in path.read_text().splitlines()]
     scores = {}
     for row in rows:
-        if 'mIoU' in row:
-            scores = {k: row[k] for k in ('mIoU', 'aAcc', 'step') if k in row}
+        measures = [key for key in row if key.endswith('mIoU') and '/' not in key]
+        if measures:
+            scores = {k: row[k] for k in (*measures, 'aAcc', 'step') if k in row}
             if 'seed/mIoU' in row:  # of image-tag methods: at the best background threshold
                 scores.update(seed_mIoU=row['seed/mIoU'], seed_thr=row['seed/thr'])
     return scores
