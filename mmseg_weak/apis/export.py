@@ -80,7 +80,8 @@ def _bytes(value: dict) -> bytes:
 def _network(cfg: Config, which: str, weights: dict, checkpoint) -> tuple[dict, str]:
     """Config of the plain segmentor, and the prefix of its weights in the checkpoint."""
     source = cfg.get('model') or {}
-    segmentor = source.get('segmentor')
+    kind = MODELS.get(str(source.get('type')))
+    segmentor = kind.plain_config(source) if hasattr(kind, 'plain_config') else source.get('segmentor')
     if segmentor is None:  # a supervised run: already a plain network
         if which == 'teacher':
             raise ConfigError(f'model.type is {source.get("type")}, which has no teacher; export the student')

@@ -202,6 +202,25 @@ def test_an_odd_photograph_end_to_end(tiny_segmentor):
 LEARNED = dict(background='learned', names=('drum', 'box'))
 
 
+def test_export_is_a_plain_network(tiny_segmentor, tmp_path):
+    from mmengine.config import Config
+
+    from mmseg_weak.apis.export import export_student
+    network = tiny_segmentor(3)
+    network['decode_head']['channels'] = None
+    config = dict(type='MaskCLIPPlus', segmentor=network, clip=CLIP, names=['ball', 'drum', 'box'],
+                  data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=(32, 32)))
+    model = MODELS.build(copy.deepcopy(config))
+    model.init_weights()
+    (tmp_path / 'run.py').write_text(f'model = {config!r}\n')
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'run.pth')
+    files = export_student(tmp_path / 'run.py', tmp_path / 'run.pth', tmp_path / 'out')
+    plain = Config.fromfile(str(files[0])).model
+    assert plain.decode_head.channels == 64 and plain.type == 'EncoderDecoder'
+    weights = torch.load(files[1], weights_only=True)['state_dict']
+    torch.testing.assert_close(weights['decode_head.conv_seg.weight'][:, :, 0, 0], model.texts())
+
+
 @pytest.mark.parametrize('settings, sentence', [
     (dict(channels=8), r'^model.segmentor.decode_head.channels is 8, and a name of toyworld_clip is a vector of 64; '
                        r'set channels=64\.$'),

@@ -100,22 +100,6 @@ def feature_distance(features: Tensor, target: Tensor, mask: Tensor, align_corne
     return gaps.sum() / mask.sum().clamp_min(1)
 
 
-def _with_channels(segmentor: dict, clip: dict) -> dict:
-    """The segmentor's config with the length of a text vector as the channels of its (last) head.
-
-    Raises:
-        ConfigError: it names another number.
-    """
-    segmentor, length = copy.deepcopy(segmentor), text_length(clip.get('name', 'ViT-B-16'))
-    head = segmentor.get('decode_head') or {}
-    head = head[-1] if isinstance(head, (list, tuple)) else head
-    if head.get('channels') not in (None, length):
-        raise ConfigError(f'model.segmentor.decode_head.channels is {head["channels"]}, and a name of '
-                          f'{clip.get("name", "ViT-B-16")} is a vector of {length}; set channels={length}.')
-    head['channels'] = length
-    return segmentor
-
-
 class TextClassifier(nn.Module):
     """A 1x1 convolution whose rows are names and never learn, but perhaps for the first, a background's.
 
@@ -189,7 +173,7 @@ class MaskCLIPPlus(StudentSegmentor):
                  keys_as_published: bool = False, conf_thr: float = 0.0, distill_weight: float = 1.0,
                  distill_labelled: bool = True, data_preprocessor: dict | None = None, channels_last: bool = False,
                  init_cfg: dict | None = None) -> None:
-        super().__init__(_with_channels(segmentor, clip), data_preprocessor=data_preprocessor,
+        super().__init__(self.plain_config(dict(segmentor=segmentor, clip=clip)), data_preprocessor=data_preprocessor,
                          channels_last=channels_last, init_cfg=init_cfg)
         learned = background == 'learned'
         self.names: ClassNames = named_classes(names, None if learned else background)
@@ -222,6 +206,25 @@ class MaskCLIPPlus(StudentSegmentor):
         self.background = nn.Parameter(torch.randn(1, width)) if learned else None
         self.head.conv_seg = TextClassifier(width, self.num_classes, self.background)
         self._texts: Tensor | None = None
+
+    @staticmethod
+    def plain_config(config: dict) -> dict:
+        """The network's config, with the length of a text vector as the channels of its (last) head.
+
+        Args:
+            config: of the model; its ``segmentor`` and ``clip`` matter.
+
+        Raises:
+            ConfigError: the head names another number.
+        """
+        segmentor, name = copy.deepcopy(config['segmentor']), config['clip'].get('name', 'ViT-B-16')
+        length, head = text_length(name), segmentor.get('decode_head') or {}
+        head = head[-1] if isinstance(head, (list, tuple)) else head
+        if head.get('channels') not in (None, length):
+            raise ConfigError(f'model.segmentor.decode_head.channels is {head["channels"]}, and a name of {name} is a '
+                              f'vector of {length}; set channels={length}.')
+        head['channels'] = length
+        return segmentor
 
     @property
     def head(self) -> nn.Module:
