@@ -21,6 +21,7 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = str(Path(sys.executable).with_name('mmseg-weak'))
+RECORDS = ROOT / 'docs' / 'coco_mini.json'  # of all runs that the page shows; those of --out replace theirs
 MARKS = '<!-- coco_mini: begin -->', '<!-- coco_mini: end -->'
 
 
@@ -180,7 +181,10 @@ def main() -> None:
             for method in args.methods:
                 print(f'{method}, seed {seed}', flush=True)
                 print(' ', run(method, seed, args.chain, args.out, data), flush=True)
-    records = [json.loads(p.read_text()) for p in sorted(args.out.glob('*/seed*/record.json'))]
+    kept = json.loads(RECORDS.read_text(encoding='utf-8')) if RECORDS.is_file() else []
+    kept += [json.loads(p.read_text()) for p in sorted(args.out.glob('*/seed*/record.json'))]
+    records = list({(r['method'], r['seed']): r for r in kept}.values())
+    RECORDS.write_text('[\n' + ',\n'.join(map(json.dumps, records)) + '\n]\n', encoding='utf-8')
     rows = table(records) + costs(records)
     print('\n'.join(rows))
     page = ROOT / 'docs' / 'weak.md'

@@ -22,6 +22,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
+RECORDS = ROOT / 'docs' / 'lift.json'  # of all runs that the page shows; those of --out replace theirs
 CONFIGS = ROOT / 'configs'
 
 
@@ -107,12 +108,19 @@ def spread(values: list[float]) -> str:
     return mean if len(values) == 1 else f'{mean} ({min(values):.1f} to {max(values):.1f})'
 
 
+def group(lift: dict) -> str:
+    """Which table a row belongs to."""
+    if lift['measure'] == 'seed_mIoU' or lift['baseline'].startswith('mars/'):
+        return 'Image tags'
+    return 'Few masks' if lift['baseline'].startswith('supervised/') else 'Names'
+
+
 def table(records: list[dict], configs: dict[str, Config]) -> list[str]:
-    """Markdown rows, best lift first; the lift pairs runs of equal seed."""
+    """Markdown tables, best lift first; the lift pairs runs of equal seed."""
     by_config: dict[str, dict[int, dict]] = {}
     for r in records:
         by_config.setdefault(r['config'], {})[r['seed']] = r
-    rows = []
+    rows: dict[str, list] = {}
     for name, config in configs.items():
         if name not in by_config:
             continue
@@ -123,10 +131,14 @@ def table(records: list[dict], configs: dict[str, Config]) -> list[str]:
             continue
         gains = [a - b for a, b in pairs]
         minutes = statistics.mean(r['seconds'] for r in mine.values()) / 60
-        rows.append((statistics.mean(gains),
-                     f'| `{name}` | {lift.measure} | {len(pairs)} | {spread([b for _, b in pairs])} | '
-                     f'{spread([a for a, _ in pairs])} | {spread(gains)} | {minutes:.1f} |'))
-    return [text for _, text in sorted(rows, reverse=True)]
+        rows.setdefault(group(lift), []).append((
+            statistics.mean(gains), f'| `{name}` | {lift.measure} | {len(pairs)} | {spread([b for _, b in pairs])} | '
+            f'{spread([a for a, _ in pairs])} | {spread(gains)} | {minutes:.1f} |'))
+    lines = []
+    for title in sorted(rows):
+        lines += ['', f'## {title}', '', '| config | measure | seeds | baseline | method | lift, points | minutes a run |',
+                  '|---|---|---|---|---|---|---|', *(text for _, text in sorted(rows[title], reverse=True))]
+    return lines
 
 
 def page(records: list[dict], configs: dict[str, Config]) -> str:
@@ -134,8 +146,7 @@ def page(records: list[dict], configs: dict[str, Config]) -> str:
     import torch
     intro = (ROOT / 'docs' / 'lift_intro.md').read_text(encoding='utf-8').rstrip()
     threads = sorted({r['threads'] for r in records})
-    lines = [intro, '', '| config | measure | seeds | baseline | method | lift, points | minutes a run |',
-             '|---|---|---|---|---|---|---|', *table(records, configs), '',
+    lines = [intro, *table(records, configs), '',
              'Mean, then the lowest and highest seed. Baseline and method have the same seeds, labelled images, '
              'iterations and schedule. One seed means one: read such a row as an indication.', '',
              f'Made by `python benchmarks/lift.py` on {platform.machine()} with {os.cpu_count()} cores, '
@@ -152,7 +163,6 @@ def main() -> None:
     parser.add_argument('--out', default=str(ROOT / 'work_dirs' / 'lift'))
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--page-only', action='store_true', help='write the page from the runs that are there')
-    parser.add_argument('--json', help='also write all records to this file')
     args = parser.parse_args()
     out, configs = Path(args.out), methods()
     if not args.page_only:
@@ -165,12 +175,14 @@ def main() -> None:
                                    ] if one == name else []
                         r = run(one, seed, out, args.threads, options)
                         print(f"{one} seed {seed}: {config.lift.measure} {r[config.lift.measure]:.2f}", flush=True)
-    records = [json.loads(p.read_text()) for p in sorted(out.glob('*/seed*/record.json'))]
+    kept = json.loads(RECORDS.read_text(encoding='utf-8')) if RECORDS.is_file() else []
+    kept += [json.loads(p.read_text()) for p in sorted(out.glob('*/seed*/record.json'))]
+    records = list({(r['config'], r['seed']): r for r in kept}.values())
+    records.sort(key=lambda r: (r['config'], r['seed']))
+    RECORDS.write_text('[\n' + ',\n'.join(map(json.dumps, records)) + '\n]\n', encoding='utf-8')
     text = page(records, configs)
     (ROOT / 'docs' / 'lift.md').write_text(text, encoding='utf-8')
     print(text)
-    if args.json:
-        Path(args.json).write_text(json.dumps(records, indent=1))
 
 
 if __name__ == '__main__':
