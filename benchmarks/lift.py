@@ -136,7 +136,8 @@ def table(records: list[dict], configs: dict[str, Config]) -> list[str]:
             f'{spread([a for a, _ in pairs])} | {spread(gains)} | {minutes:.1f} |'))
     lines = []
     for title in sorted(rows):
-        lines += ['', f'## {title}', '', '| config | measure | seeds | baseline | method | lift, points | minutes a run |',
+        lines += ['', f'## {title}', '',
+                  '| config | measure | seeds | baseline | method | lift, points | minutes a run |',
                   '|---|---|---|---|---|---|---|', *(text for _, text in sorted(rows[title], reverse=True))]
     return lines
 
