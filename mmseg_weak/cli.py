@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from mmseg_weak.cli_index import index, words
+from mmseg_weak.cli_page import serve
 from mmseg_weak.cli_pseudo import debias, eval_pseudo, pseudo_label
 from mmseg_weak.cli_tools import checkpoint_or_override, logs_to_stderr, options_of
 
@@ -309,6 +310,7 @@ def refine(**kwargs) -> None:
                f'Next: mmseg-weak new DIR --images {kwargs["images"]} --masks {result.out}')
 
 
+cli.add_command(serve)
 cli.add_command(pseudo_label)
 cli.add_command(debias)
 cli.add_command(eval_pseudo)

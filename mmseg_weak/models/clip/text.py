@@ -2,6 +2,7 @@
 import hashlib
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .templates import resolve_templates
 __all__ = ['TextEncoder', 'average_templates', 'cut_texts', 'load_embeddings', 'max_over_names']
 
 _BATCH = 256
+_REMEMBERED = 10_000  # single names whose embeddings stay in memory
 
 
 def average_templates(embeddings: Tensor) -> Tensor:
@@ -96,6 +98,12 @@ class TextEncoder(nn.Module):
             cache_dir = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'mmseg_weak' / 'text'
         self.cache_dir = Path(cache_dir) if cache_dir else None
         self._weights = None
+        self._rows: OrderedDict[tuple, Tensor] = OrderedDict()  # of single names, for lists that change by a word
+
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        self._weights = None
+        self._rows.clear()
 
     @property
     def context_length(self) -> int:
@@ -147,14 +155,20 @@ class TextEncoder(nn.Module):
                 return torch.from_numpy(np.load(file, allow_pickle=False)).to(device)
             except (OSError, ValueError):
                 pass  # a broken file is written anew
+        new = tuple(dict.fromkeys(name for name in names if (templates, name) not in self._rows))
         step = max(1, 16 * 80 // len(templates))
-        out = torch.cat([average_templates(self.encode_texts(
-            [template.replace('{}', name) for name in names[i:i + step] for template in templates]).unflatten(
-            0, (-1, len(templates)))) for i in range(0, len(names), step)])
-        self._report_cuts(names, templates)
+        for i in range(0, len(new), step):
+            some = new[i:i + step]
+            texts = [template.replace('{}', name) for name in some for template in templates]
+            rows = average_templates(self.encode_texts(texts).unflatten(0, (-1, len(templates)))).cpu()
+            self._rows.update(((templates, name), row) for name, row in zip(some, rows))
+        self._report_cuts(new, templates)
+        out = torch.stack([self._rows[templates, name] for name in names])
+        while len(self._rows) > _REMEMBERED:
+            self._rows.popitem(last=False)
         if file is not None:
-            _keep(file, out.cpu().numpy())
-        return out
+            _keep(file, out.numpy())
+        return out.to(device)
 
     @torch.no_grad()
     def encode_texts(self, texts: list[str]) -> Tensor:

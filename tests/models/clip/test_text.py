@@ -158,3 +158,17 @@ def test_sentences_are_read_as_they_are(encoder, tmp_path):
     assert len(list((tmp_path / 'kept').glob('*.npy'))) == 2
     tower.encode_texts = None
     assert torch.equal(tower.sentences(texts), got)
+
+
+def test_only_new_words_of_a_list_are_read(encoder):
+    """A loop over words costs the new ones; new weights forget the old."""
+    tower, read = encoder('photo', cache_dir=None), []
+    encode = tower.encode_texts
+    tower.encode_texts = lambda texts: read.append(len(texts)) or encode(texts)
+    first = tower(['cat', 'dog'])
+    more = tower(['dog', 'horse', 'cat'])
+    assert read == [2, 1] and torch.equal(more[[2, 0]], first)
+    other = encoder('photo', cache_dir=None, seed=1)
+    tower.load_state_dict(other.state_dict())
+    torch.testing.assert_close(tower(['cat', 'dog']), other(['cat', 'dog']))
+    assert read == [2, 1, 2]
