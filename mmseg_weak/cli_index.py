@@ -68,6 +68,25 @@ def cased(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
                f'Next: mmseg-weak words IMAGES --index {result.out} --config {config}')
 
 
+@index.command(epilog='Example: mmseg-weak index ovdiff ovdiff_toyworld --out prototypes.safetensors. Your own '
+                      'pictures, a folder a name: mmseg-weak index ovdiff ovdiff_vit-b16_voc21 --images pictures '
+                      '--text "horse; rider" --out mine.safetensors')
+@_common
+@click.option('--images', help='Folder with a folder of pictures for each name.')
+@click.option('--draw', help='Such a folder, into which Stable Diffusion draws what is missing.')
+@click.option('--text', help='Names to make prototypes of, with semicolons, or a .txt file with one class a line.')
+def ovdiff(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
+    """Make prototypes of names from pictures of them, for OVDiff."""
+    from mmseg_weak.apis.index_ovdiff import index_ovdiff as run
+    with logs_to_stderr():
+        result = run(config, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
+    _told(result.broken)
+    click.echo(f'Prototypes of {result.written} names made, {result.skipped} were there already, '
+               f'{len(result.broken)} pictures cannot be read; it knows {", ".join(result.names[:30])}'
+               f'{", ..." if len(result.names) > 30 else ""}.\nWritten: {result.out}\n'
+               f'Next: mmseg-weak test {config} model.index={result.out}')
+
+
 @click.command(epilog='Example: mmseg-weak words photos --index captions.safetensors --out named. With tiny towers: '
                       'mmseg-weak words photos --config cased_toyworld --index captions.safetensors')
 @click.argument('images', nargs=-1, required=True)

@@ -2,7 +2,8 @@
 from .cased import CaSED
 from .clip_dinoiser import CLIPDINOiser, CLIPDINOiserHead
 from .maskclip import MaskCLIPPlus, MaskCLIPSegmentor
+from .ovdiff import OVDiff
 from .reco import ReCo
 from .tris import TRISHead
 
-__all__ = ['CLIPDINOiser', 'CLIPDINOiserHead', 'CaSED', 'MaskCLIPPlus', 'MaskCLIPSegmentor', 'ReCo', 'TRISHead']
+__all__ = ['CLIPDINOiser', 'CLIPDINOiserHead', 'CaSED', 'MaskCLIPPlus', 'MaskCLIPSegmentor', 'OVDiff', 'ReCo', 'TRISHead']

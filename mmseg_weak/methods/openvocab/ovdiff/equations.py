@@ -1,22 +1,4 @@
-"""OVDiff: classes stand in for themselves by generated pictures; pixels take the nearest prototype.
-
-Karazija et al., Diffusion Models for Open-Vocabulary Segmentation, ECCV 2024, arXiv 2306.09316; karazijal/sdov @
-218566b (no licence).
-
-- A support picture of a class has a heat map: the diffusion model's attention to the words of its name
-  (:func:`attention_heatmap`). Of mask proposals the warmest is the object, the last one that wins a pixel is background
-  (:func:`choose_masks`).
-- Prototypes of object and background in any frozen feature space: the mean of all pixels, the mean of each picture, and
-  k-means centres (:func:`support_prototypes`), put together and rid of background that looks like stuff
-  (:func:`gather_prototypes`).
-- A test pixel's score of a class is the cosine with its nearest prototype, of the background with the nearest
-  background prototype of an allowed class (:func:`prototype_scores`); scores are averaged over crops and feature
-  spaces, those up to 0 count as 0.
-- A class is allowed where CLIP finds it (:func:`likely_classes`, :func:`best_subset`).
-
-The room holds these functions; the sampler of pictures, mask proposals, the feature extractors, a registered segmentor
-and configs are not in it. Published branches for a class that loses all of its background never run and are left out.
-"""
+"""OVDiff's equations as plain functions, in the order of the method."""
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -27,37 +9,49 @@ from torch import Tensor
 
 from mmseg_weak.models.prototypes import weighted_kmeans
 
-__all__ = ['ClassPrototypes', 'MaskChoice', 'Prototypes', 'attention_heatmap', 'best_subset', 'choose_masks',
-           'erode', 'fallback_masks', 'gather_prototypes', 'likely_classes', 'prototype_labels', 'prototype_scores',
-           'scale_heatmap', 'support_prototypes', 'upsample_scores']
+__all__ = ['ClassPrototypes', 'MaskChoice', 'Prototypes', 'attention_heatmap', 'best_subset', 'call_heat',
+           'choose_masks', 'erode', 'fallback_masks', 'gather_prototypes', 'likely_classes', 'prototype_labels',
+           'prototype_scores', 'scale_heatmap', 'support_prototypes', 'upsample_scores']
 
 
 # ------------------------------------------------------------------------------------------------------- support set
+def call_heat(attention: Tensor, heads: int, size: tuple[int, int] | None = None, guided: bool = True) -> Tensor:
+    """What one call of cross-attention says, summed over its heads.
+
+    Args:
+        attention: softmaxed, (B*heads,hw,tokens) over a square map; with ``guided`` twice as many, the conditional half
+            last, which alone counts.
+        heads: of it.
+        size: of the result (bicubic); None: the map's own.
+        guided: classifier-free guidance.
+
+    Returns:
+        (B,tokens,h,w), at least 0.
+    """
+    side = round(attention.shape[1]**0.5)
+    maps = attention.unflatten(0, (-1, heads))
+    maps = maps[len(maps) // 2:] if guided else maps
+    maps = maps.permute(0, 1, 3, 2).unflatten(3, (side, side)).flatten(0, 1)  # (B*heads,tokens,h,w)
+    if size is not None and (side, side) != size:
+        maps = F.interpolate(maps, size, mode='bicubic', align_corners=False)
+    return maps.clamp(min=0).unflatten(0, (-1, heads)).sum(1)
+
+
 def attention_heatmap(calls: Sequence[Tensor], heads: int, groups: Sequence[Sequence[int]], guided: bool = True
                       ) -> Tensor:
     """Where a diffusion model looks while it draws words.
 
     Args:
-        calls: softmaxed cross-attention of each layer and step, (B*heads,hw,tokens) over square maps; with ``guided``
-            twice as many, the conditional half last, which alone counts.
+        calls: cross-attention of each layer and step, see :func:`call_heat`.
         heads: of each.
         groups: tokens of each name.
-        guided: classifier-free guidance.
+        guided: see there.
 
     Returns:
         (B,groups,h,w) of the size of the first call, at least 0.
     """
-    size, total = None, 0
-    for attention in calls:
-        side = round(attention.shape[1]**0.5)
-        maps = attention.unflatten(0, (-1, heads))
-        maps = maps[len(maps) // 2:] if guided else maps
-        maps = maps.permute(0, 1, 3, 2).unflatten(3, (side, side)).flatten(0, 1)  # (B*heads,tokens,h,w)
-        size = size or (side, side)
-        if (side, side) != size:
-            maps = F.interpolate(maps, size, mode='bicubic', align_corners=False)
-        total = total + maps.clamp(min=0).unflatten(0, (-1, heads)).sum(1)
-    total = total / (heads * len(calls))
+    side = round(calls[0].shape[1]**0.5)
+    total = sum(call_heat(attention, heads, (side, side), guided) for attention in calls) / (heads * len(calls))
     return torch.stack([total[:, list(group)].mean(1) for group in groups], 1)
 
 
