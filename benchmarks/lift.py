@@ -94,7 +94,7 @@ def last_scores(work_dir: Path) -> dict:
              for line in path.read_text().splitlines()]
     scores = {}
     for row in rows:
-        measures = [key for key in row if key.endswith('mIoU') and '/' not in key]
+        measures = [key for key in row if key.endswith('mIoU') and '/' not in key and isinstance(row[key], float)]
         if measures:
             scores = {k: row[k] for k in (*measures, 'aAcc', 'step') if k in row}
             if 'seed/mIoU' in row:  # of image-tag methods: at the best background threshold
