@@ -80,6 +80,13 @@ def random_index(model, path: Path) -> Path:
         names = [*model.names.names, *model.same_as.values()]
         write_index(path, kind, dict(references=rows(len(names), 96), **model.probes()), dict(names=names),
                     dict(settings=model.settings()))
+    elif kind == 'ovdiff':
+        names, tensors = list(model.names.names), model.probes()
+        for space in [key.removesuffix('.probe') for key in tensors]:
+            for part in (f'{space}.fg', f'{space}.bg'):
+                tensors[part] = rows(2 * len(names), 96)
+                tensors[f'{part}_counts'] = torch.full((len(names), ), 2)
+        write_index(path, kind, tensors, dict(names=names), {})
     else:
         captions = ['a ball on sand', 'two balls', 'a drum in a meadow', 'a drum']
         write_index(path, kind, dict(embeddings=rows(4, 64), clip=model.probe()), dict(captions=captions), {})
@@ -100,11 +107,23 @@ def small_open_vocab(tmp_path):
         _shrink_vits(model)
         if model.get('picture_px'):
             model.picture_px = 32
+        if model.get('extractors'):
+            _shrink_extractors(model)
         built = MODELS.build(model)
         if model.get('index'):
             built.index = random_index(built, tmp_path / 'index')
         return built
     return build
+
+
+def _shrink_extractors(model) -> None:
+    """OVDiff's feature spaces on pictures of 32 pixels; a diffusion model is no part of a test."""
+    model.extractors = [one for one in model.extractors if one.type != 'DiffusionQueries']
+    for one in model.extractors:
+        one.update(dict(size_px=32) if one.type == 'CLIPKeys' else dict(short_side_px=32, long_side_px=64))
+        if one.get('backbone'):
+            one.backbone.update(model_name='toyworld_vit', out_indices=(5, ))
+    model.windows, model.clip_px = ((32, 16), ), 32
 
 
 def build_small(config: Config):
