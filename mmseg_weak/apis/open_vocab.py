@@ -244,10 +244,7 @@ def _config(method: str | Path | Config, weights: str | None) -> Config:
                           f'no names; take one of {", ".join(open_vocab_methods())}')
     clip = model.clip
     if weights == 'random':
-        clip.pretrained = None
-        for part in ('proxy', 'head', 'sam'):
-            if model.get(part):
-                model[part].checkpoint = None
+        _forget_files(model)
     elif weights == 'toyworld':
         clip.update(name=TOYWORLD, pretrained='toyworld')
     elif weights is not None:
@@ -257,3 +254,12 @@ def _config(method: str | Path | Config, weights: str | None) -> Config:
         else:
             clip.pretrained = weights
     return config
+
+
+def _forget_files(node: dict) -> None:
+    """Leave the weights of every network random."""
+    for key, value in node.items():
+        if key in ('pretrained', 'checkpoint'):
+            node[key] = None
+        elif isinstance(value, dict):
+            _forget_files(value)

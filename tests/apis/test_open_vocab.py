@@ -132,6 +132,10 @@ def test_every_method_is_ready(tmp_path):
         options = {**TINY, 'model.test_cfg.multiple_px': 8}
         if method in ('proxyclip', 'trident'):
             options.update({'model.proxy.model_name': 'toyworld_vit', 'model.proxy.out_indices': (5, )})
+        if method == 'trident':
+            arch = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32, global_attn_indexes=[1])
+            options.update({'model.sam.arch': dict(arch, _delete_=True), 'model.sam.img_size': 64,
+                            'model.sam.window_size': 2, 'model.sam.out_channels': 32})
         found = OpenVocabInferencer(method, 'random', 'cpu', templates='name', options=options)(noise(), 'ball; box')
         assert found.mask.shape == (40, 56), method
 

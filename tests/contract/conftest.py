@@ -148,10 +148,13 @@ def small_model():
 
 def _shrink_vits(model) -> None:
     """Networks beside CLIP get the patches of ToyWorld's towers."""
-    found = model.get('found') or {}
-    for part in (model.get('proxy'), model.get('encoder'), model.get('dino'), found.get('backbone')):
+    inner = [(model.get(part) or {}).get('backbone') for part in ('found', 'sam')]
+    for part in (model.get('proxy'), model.get('encoder'), model.get('dino'), *inner):
         if part and part.type == 'TimmViT':
             part.update(model_name='toyworld_vit', out_indices=(5, ))
+    if model.get('sam') and model.sam.type == 'SAM':
+        arch = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32, global_attn_indexes=[1])
+        model.sam.update(arch=arch, img_size=64, window_size=2, out_channels=32)
 
 
 def _forget_files(node) -> None:

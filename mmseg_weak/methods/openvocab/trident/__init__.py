@@ -13,9 +13,13 @@ Then LNpost, projection and cosines with the names, softmax of 40 times them; a 
 Deviations. The mean that DINO's affinity subtracts is each window's, as in ProxyCLIP; published: of all windows of an
 image (``attention_cfg=dict(per_image=False)``). Any class may have several names, not the background alone. In regions
 whose mask SAM is not sure of, CLIP's labels come back; the official code takes the maximum first and then compares with
-it, so that labels never change (:func:`merge_failed`, ``as_published=True``).
+it, so that labels never change (:func:`merge_failed`). A mask prompt is normalised over channels, as SAM was trained;
+the official code hands it over without a batch, so that SAM's norm runs over rows. ``refine.as_published=True`` is both
+ways the official one. SAM's masks are enlarged to the image in one step (official: by way of a size in whole patches).
+SAM sees the photograph that the pipeline loads, not the file again. All networks run in float32; officially
+``precision`` of ``clip`` and ``sam`` is 'fp16'.
 
-The room holds these functions; the networks of SAM and DINO, a registered segmentor and configs are not in it.
+:class:`Trident` is the segmentor, :mod:`.sam` and :mod:`.prompts` are SAM.
 """
 from .refine import (
     Region,
@@ -23,9 +27,12 @@ from .refine import (
     find_regions,
     mask_prompt,
     merge_failed,
+    refine_by_prompts,
     reject_labels,
     replace_empty,
 )
+from .sam import SAM, ViTCorrelation
+from .segmentor import Trident
 from .splicing import (
     aggregate,
     clip_size,
@@ -37,6 +44,6 @@ from .splicing import (
     windows_of,
 )
 
-__all__ = ['Region', 'aggregate', 'clip_size', 'combine_masks', 'cut_windows', 'find_regions', 'mask_prompt',
-           'merge_failed', 'reject_labels', 'replace_empty', 'sam_weights', 'splice', 'spliced_features',
-           'window_features', 'windows_of']
+__all__ = ['SAM', 'Region', 'Trident', 'ViTCorrelation', 'aggregate', 'clip_size', 'combine_masks', 'cut_windows',
+           'find_regions', 'mask_prompt', 'merge_failed', 'refine_by_prompts', 'reject_labels', 'replace_empty',
+           'sam_weights', 'splice', 'spliced_features', 'window_features', 'windows_of']

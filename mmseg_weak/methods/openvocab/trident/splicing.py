@@ -52,19 +52,23 @@ def cut_windows(image: Tensor, windows: Windows, patch: int) -> Tensor:
     return torch.stack([image[:, patch * y1:patch * y2, patch * x1:patch * x2] for y1, x1, y2, x2 in windows.boxes])
 
 
-def window_features(tower: DenseViT, windows: Tensor, proxy: Tensor) -> Tensor:
+def window_features(tower: DenseViT, windows: Tensor, proxy: Tensor, batch: int | None = None) -> Tensor:
     """Last block's output of each window, before LNpost.
 
     Args:
         tower: with ``attention='proxyclip', residual=False, ffn=False``.
         windows: (n,3,c,c), normalised.
         proxy: (n,C,h',w') features of DINO on them.
+        batch: windows in one forward; None: all, which the published mean over all windows needs.
 
     Returns:
         (n,D,h',w').
     """
-    tokens, mix, _, _, _ = tower.tokens(tower.embed(windows), tower.grid(windows), external=proxy, whole=False)
-    return tokens.transpose(1, 2).unflatten(2, mix.grid)
+    batch, parts = batch or len(windows), []
+    for some, seen in zip(windows.split(batch), proxy.split(batch)):
+        tokens, mix, _, _, _ = tower.tokens(tower.embed(some), tower.grid(some), external=seen, whole=False)
+        parts.append(tokens.transpose(1, 2).unflatten(2, mix.grid).float())
+    return torch.cat(parts)
 
 
 def splice(features: Tensor, windows: Windows) -> Tensor:
@@ -95,8 +99,8 @@ def splice(features: Tensor, windows: Windows) -> Tensor:
 
 
 @torch.no_grad()
-def sam_weights(values: Tensor, attention: Tensor, cos_factor: float = 1.2, keep_negative: bool = True,
-                cap: float = 0.9, instead: float = 0.6) -> Tensor:
+def sam_weights(values: Tensor, attention: Tensor | Sequence[Tensor], cos_factor: float = 1.2,
+                keep_negative: bool = True, cap: float = 0.9, instead: float = 0.6) -> Tensor:
     """Weights of places for each other, from SAM's last (global) attention.
 
     With c_h the cosines of head h's values, a row's threshold is ``cos_factor`` times the mean of c over heads and
@@ -105,7 +109,7 @@ def sam_weights(values: Tensor, attention: Tensor, cos_factor: float = 1.2, keep
 
     Args:
         values: (heads,N,c).
-        attention: (heads,N,N), softmaxed, cut to the valid part of SAM's map.
+        attention: (heads,N,N) or (N,N) of each head, softmaxed, cut to the valid part of SAM's map.
         cos_factor: paper: 1.2; VOC20: 0; Cityscapes: 3.
         keep_negative: leave negative thresholds as they are (official ``refine_neg_cos``); else they become
             ``instead``, as on ADE20K and Cityscapes.
@@ -123,7 +127,7 @@ def sam_weights(values: Tensor, attention: Tensor, cos_factor: float = 1.2, keep
     total = torch.zeros_like(attention[0])
     for one, weights in zip(unit, attention, strict=True):
         total += weights.masked_fill(one @ one.T <= thr, 0)
-    return total / total.sum(1, keepdim=True)
+    return total / total.sum(1, keepdim=True).clamp_min(torch.finfo(total.dtype).tiny)
 
 
 def aggregate(canvas: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
@@ -133,7 +137,7 @@ def aggregate(canvas: Tensor, weights: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def spliced_features(tower: DenseViT, image: Tensor, proxy: Tensor, windows: Windows, parts: Sequence[Tensor],
-                     size: tuple[int, int]) -> Tensor:
+                     size: tuple[int, int], batch: int | None = None) -> Tensor:
     """Features of an image in the joint space.
 
     Args:
@@ -143,10 +147,13 @@ def spliced_features(tower: DenseViT, image: Tensor, proxy: Tensor, windows: Win
         windows: n of them.
         parts: (N,N) weights of SAM, of the whole image, or of its left and right half (Cityscapes).
         size: (h,w) of SAM's valid map of each part, N = hw.
+        batch: of :func:`window_features`.
 
     Returns:
         (d,h,w * parts), not normalised.
     """
-    canvas = splice(window_features(tower, cut_windows(image, windows, tower.patch_size), proxy), windows)
+    seen = window_features(tower, cut_windows(image, windows, tower.patch_size), proxy, batch)
+    canvas = splice(seen, windows)
     mixed = [aggregate(piece, weights, size) for piece, weights in zip(canvas.chunk(len(parts), 2), parts, strict=True)]
-    return tower.project(torch.cat(mixed, 2).movedim(0, -1)).movedim(-1, 0)
+    tokens = torch.cat(mixed, 2).movedim(0, -1)
+    return tower.project(tokens.to(tower.visual.proj.dtype)).movedim(-1, 0).float()
