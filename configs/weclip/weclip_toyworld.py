@@ -1,5 +1,4 @@
-# WeCLIP on ToyWorld, 600 images with tags, on the tiny CLIP: seeds are scored. Its stages fit 1000 iterations, and half
-# as many blocks as the paper's.
+# WeCLIP on ToyWorld, 600 images with tags, on the tiny CLIP: seeds are scored. Its stages fit 1000 iterations.
 _base_ = [
     '../_base_/models/weclip_vit-b16.py', '../_base_/datasets/toyworld_tags.py',
     '../_base_/schedules/tags_vit_toyworld.py', '../_base_/default_runtime.py'
@@ -10,8 +9,7 @@ model = dict(
     background='toyworld',
     num_classes=8,
     decoder=dict(channels=64, depth=1, num_heads=4),
-    last=4,
-    last_refined=3,
+    share=0.7,  # COCO's, as in clip_es_toyworld.py
     refine_begin=500,
     infer_long_px=None,
     test_cfg=dict(mode='seed', scales=(1.0, ), flip=False),
