@@ -3,8 +3,6 @@ _base_ = [
     '../_base_/models/cam_vit_toyworld.py', '../_base_/datasets/toyworld_tags.py',
     '../_base_/schedules/tags_vit_toyworld.py', '../_base_/default_runtime.py'
 ]
-# No blur and no solarization: here a class is a shape with a pattern, and they wash the pattern out.
-view = dict(type='PhotometricView', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, blur_prob=0.0)
 model = dict(
     _delete_=True,
     type='ToCo',
@@ -27,7 +25,7 @@ model = dict(
     begin=dict(contrast=-1, seg=300, main=-1),
     num_crops=4,
     local_size=32,
-    views=dict(first=view, second=view, local=view),
+    views=dict(),  # as plain CAM here: colour and pattern tell classes apart, and photometric views change both
     seed=_base_.model['seed'],
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 custom_hooks = [dict(type='EMATeacherHook')]
