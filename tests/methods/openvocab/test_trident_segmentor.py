@@ -107,7 +107,7 @@ def _square(sam, picture):
 @pytest.mark.parametrize('rows', [False, True])
 def test_segment_anythings_own_code_agrees(tmp_path, rows):
     """The encoder, its last attention, masks and IoU of segment-anything 1.0 with the same weights."""
-    pytest.importorskip('segment_anything', reason='the oracle: pip install segment-anything')
+    pytest.importorskip('segment_anything', reason='the oracle, facebookresearch/segment-anything, is not installed')
     from functools import partial
 
     from segment_anything import SamPredictor
