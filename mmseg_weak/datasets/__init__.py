@@ -15,10 +15,11 @@ from .benchmarks import (
 from .folder import FolderSegDataset, UnlabeledDataset
 from .localization import CUBLocalization, ILSVRCLocalization, LocalizationDataset, WSOLListDataset
 from .pseudo import DebiasedLabelDataset, PseudoLabelDataset
+from .referring import RefCOCODataset, ReferringDataset
 from .samplers import MultiSourceSampler, RunIndex, RunSampler
 from .semi import SeededDataset, SemiDataset
 from .tags import ImageLabelDataset
-from .toyworld import ToyWorldDataset
+from .toyworld import ToyWorldDataset, ToyWorldReferring
 
 __all__ = [
     'COCO14Dataset',
@@ -36,11 +37,14 @@ __all__ = [
     'MultiSourceSampler',
     'PascalVOC20Dataset',
     'PseudoLabelDataset',
+    'RefCOCODataset',
+    'ReferringDataset',
     'RunIndex',
     'RunSampler',
     'SeededDataset',
     'SemiDataset',
     'ToyWorldDataset',
+    'ToyWorldReferring',
     'UnlabeledDataset',
     'VOC12WSSSDataset',
     'WSOLListDataset',

@@ -3,6 +3,7 @@ benchmark.
 """
 from .backend import ToyWorldBackend, scene_uri
 from .dataset import SUPERVISION, ToyWorldDataset
+from .referring import ToyWorldReferring
 from .scene import Scene, draw_scene
 
-__all__ = ['SUPERVISION', 'Scene', 'ToyWorldBackend', 'ToyWorldDataset', 'draw_scene', 'scene_uri']
+__all__ = ['SUPERVISION', 'Scene', 'ToyWorldBackend', 'ToyWorldDataset', 'ToyWorldReferring', 'draw_scene', 'scene_uri']

@@ -17,6 +17,7 @@ __all__ = [
     'boxes',
     'captions',
     'depth_order',
+    'expressions',
     'modalities',
     'points',
     'scribbles',
@@ -130,6 +131,15 @@ def captions(scene: Scene) -> list[str]:
     long = [f'{_NUMBERS[min(counts[k], 6)]} {_plural(_WORDS[k], counts[k])}' for k in kinds]
     short = [f'{_NUMBERS[min(counts[k], 6)]} {_plural(k, counts[k])}' for k in kinds]
     return [f'{_listed(long)} {place}', f'a picture of {_listed(short)}']
+
+
+def expressions(scene: Scene) -> list[tuple[int, list[str]]]:
+    """Sentences that mean one object each, with its class: of every class of which the scene has one object to see."""
+    labels = [scene.objects[k - 1][0].label for k in _seen(scene)]
+    shown = [thing.label for thing, _ in scene.objects]  # also those of which little is seen
+    place = _PLACES[BACKGROUNDS[scene.layout.background]]
+    return [(label, [f'the {_WORDS[CLASSES[label]]}', f'a {_WORDS[CLASSES[label]]} {place}', f'the {CLASSES[label]}'])
+            for label in labels if shown.count(label) == 1]
 
 
 def _plural(word: str, count: int) -> str:

@@ -3,6 +3,7 @@ from .formatting import PackSemiInputs
 from .geometry import CentreView, RandomFlipFields, RandomRescale
 from .loading import LoadDebiasedMask, LoadImage, LoadMask, LoadPanopticClass
 from .localization import LoadLocMask, ResizeWithBoxes
+from .referring import LoadReferredMask, PackReferring, draw_segmentation
 from .supervision import (
                           DeriveSupervision,
                           affine_noise,
@@ -24,6 +25,8 @@ __all__ = [
     'LoadLocMask',
     'LoadMask',
     'LoadPanopticClass',
+    'LoadReferredMask',
+    'PackReferring',
     'PackSemiInputs',
     'RandomFlipFields',
     'RandomRescale',
@@ -32,6 +35,7 @@ __all__ = [
     'block_labels',
     'boxes_of',
     'dilate_labels',
+    'draw_segmentation',
     'erode_labels',
     'noisy_tags',
     'point_labels',
