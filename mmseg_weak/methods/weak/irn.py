@@ -32,9 +32,10 @@ from torch import Tensor
 
 from mmseg_weak.errors import CheckpointError, ConfigError, DataError
 from mmseg_weak.models.cam import confident_labels, multi_scale_cam, normalize_cam
+from mmseg_weak.models.cam.boundaries import mean_edges, spread_to_edges
 from mmseg_weak.models.cam.seeds import box_mask
 from mmseg_weak.models.losses.pair_affinity import PairAffinityLoss, affinity_displacement_losses
-from mmseg_weak.models.refine import AffinityWalk, EdgeWalk, divide_by_largest
+from mmseg_weak.models.refine import AffinityWalk, EdgeWalk
 from mmseg_weak.models.refine.pairs import feature_affinity
 from mmseg_weak.models.segmentors import TagSegmentor, image_boxes
 from mmseg_weak.models.utils.split import find_modules, module_outputs
@@ -191,21 +192,18 @@ class IRNet(SeedStage):
         return {name: value / 2 for name, value in parts.items()} | dict(
             known_pixels=known.float().mean() * 100, object_pixels=(known & (labels > 0)).float().mean() * 100)
 
-    @torch.no_grad()
     def edges(self, images: Tensor) -> Tensor:
-        """Probability of a class boundary, mean logit of image and mirror image, (B,3,H,W) -> (B,1,h,w)."""
-        plain, mirrored = self.boundaries(torch.cat([images, images.flip(-1)]))[0].chunk(2)
-        return ((plain + mirrored.flip(-1)).float() / 2).sigmoid()
+        """Probability of a class boundary, (B,3,H,W) -> (B,1,h,w); see :func:`.mean_edges`."""
+        return mean_edges(self.boundaries, images)
 
     def seed_scores(self, images: Tensor, present: Tensor | None = None, size: tuple[int, int] | None = None) -> Tensor:
         """Class maps after the walk, over each image's largest value, (B,3,H,W) -> (B,K,H,W) in [0, 1]."""
         edge, rule = self.edges(images), self.cam.seed
         maps = multi_scale_cam(self.class_maps, images, rule['scales'], rule['flip'], tuple(edge.shape[-2:]), 1,
                                rule['rounding'], rule['multiple'], present)
-        walked = self.walk(normalize_cam(maps, rule['normalize'], rule['eps'], present), edge, present)
         height, width = images.shape[-2:]
-        walked = F.interpolate(walked, scale_factor=self.heads.strides[1], mode='bilinear', align_corners=False)
-        walked = divide_by_largest(walked[..., :height, :width])
+        walked = spread_to_edges(self.walk, normalize_cam(maps, rule['normalize'], rule['eps'], present), edge,
+                                 self.heads.strides[1], (height, width), present)
         if size is not None and tuple(size) != (height, width):
             walked = F.interpolate(walked, size, mode='bilinear', align_corners=False)
         return walked
