@@ -15,9 +15,10 @@ from mmseg_weak.errors import ConfigError, DataError, MissingFileError
 
 from .config import load_config
 from .images import find_images, read_image
+from .open_vocab import use_weights
 
 __all__ = ['IndexResult', 'archive_dataset', 'archive_images', 'image_batches', 'index_config', 'open_model',
-           'out_file', 'read_rgb', 'use_weights']
+           'out_file', 'read_rgb']
 
 
 @dataclass
@@ -53,25 +54,6 @@ def index_config(config: str | Path | Config, model_type: str, weights: str | No
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     use_weights(cfg.model, weights)
     return cfg
-
-
-def use_weights(model: dict, weights: str | None) -> None:
-    """Take other weights of CLIP: a tag, MODEL:TAG, a file, or 'random' (for tests)."""
-    if weights == 'random':
-        _forget(model)
-    elif weights is not None:
-        name, colon, tag = weights.partition(':')
-        model['clip'].update(dict(name=name, pretrained=tag) if colon and not Path(weights).is_file()
-                             else dict(pretrained=weights))
-
-
-def _forget(node: Any) -> None:
-    if isinstance(node, dict):
-        for key in ('pretrained', 'checkpoint', 'init_cfg'):
-            if key in node:
-                node[key] = None
-        for value in node.values():
-            _forget(value)
 
 
 def out_file(out: str | Path | None, cfg: Config) -> Path:

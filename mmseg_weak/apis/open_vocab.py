@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -242,24 +243,29 @@ def _config(method: str | Path | Config, weights: str | None) -> Config:
     if not model.get('clip') or model.get('segmentor'):
         raise ConfigError(f'{config.filename or "the config"} describes {model.get("type", "no model")}, which finds '
                           f'no names; take one of {", ".join(open_vocab_methods())}')
-    clip = model.clip
-    if weights == 'random':
-        _forget_files(model)
-    elif weights == 'toyworld':
-        clip.update(name=TOYWORLD, pretrained='toyworld')
-    elif weights is not None:
-        name, colon, tag = weights.partition(':')
-        if colon and not Path(weights).is_file():
-            clip.update(name=name, pretrained=tag)
-        else:
-            clip.pretrained = weights
+    use_weights(model, weights)
     return config
 
 
-def _forget_files(node: dict) -> None:
+def use_weights(model: dict, weights: str | None) -> None:
+    """Take other weights of CLIP than a config names, see :class:`OpenVocabInferencer`; 'random': of all networks."""
+    if weights == 'random':
+        _forget_files(model)
+    elif weights == 'toyworld':
+        model['clip'].update(name=TOYWORLD, pretrained='toyworld')
+    elif weights is not None:
+        name, colon, tag = weights.partition(':')
+        model['clip'].update(dict(name=name, pretrained=tag) if colon and not Path(weights).is_file()
+                             else dict(pretrained=weights))
+
+
+def _forget_files(node: Any) -> None:
     """Leave the weights of every network random."""
-    for key, value in node.items():
-        if key in ('pretrained', 'checkpoint'):
-            node[key] = None
-        elif isinstance(value, dict):
+    if isinstance(node, dict):
+        for key in ('pretrained', 'checkpoint', 'init_cfg'):
+            if key in node:
+                node[key] = None
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
             _forget_files(value)
