@@ -5,7 +5,7 @@ from .maskclip import MaskCLIPPlus, MaskCLIPSegmentor
 from .ovdiff import OVDiff
 from .reco import ReCo
 from .trident import SAM, Trident, ViTCorrelation
-from .tris import TRISHead
+from .tris import TRIS, ReferringCLIP, TRISHead, TRISSegmentor, TRISWalk
 
-__all__ = ['CLIPDINOiser', 'CLIPDINOiserHead', 'CaSED', 'MaskCLIPPlus', 'MaskCLIPSegmentor', 'OVDiff', 'ReCo', 'SAM',
-           'TRISHead', 'Trident', 'ViTCorrelation']
+__all__ = ['CLIPDINOiser', 'CLIPDINOiserHead', 'CaSED', 'MaskCLIPPlus', 'MaskCLIPSegmentor', 'OVDiff', 'ReCo',
+           'ReferringCLIP', 'SAM', 'TRIS', 'TRISHead', 'TRISSegmentor', 'TRISWalk', 'Trident', 'ViTCorrelation']

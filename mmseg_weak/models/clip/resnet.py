@@ -37,16 +37,21 @@ class DenseResNet(nn.Module):
         """d, of the joint space."""
         return self.visual.attnpool.c_proj.out_features
 
-    def stages(self, images: Tensor) -> Tensor:
-        """(B,3,H,W) -> (B,C,H/32,W/32), the last stage."""
-        visual = self.visual
+    def stage_maps(self, images: Tensor) -> list[Tensor]:
+        """(B,3,H,W) -> maps of the four stages, at strides 4, 8, 16 and 32."""
+        visual, maps = self.visual, []
         if min(images.shape[-2:]) < 32:
             raise ConfigError(f'An image of {images.shape[-2]}x{images.shape[-1]} pixels is too small for a CLIP '
                               'ResNet, whose last stage has one place for 32 pixels: resize or pad it first.')
         x = visual.stem(images.to(visual.conv1.weight.dtype))
         for stage in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             x = stage(x)
-        return x
+            maps.append(x)
+        return maps
+
+    def stages(self, images: Tensor) -> Tensor:
+        """(B,3,H,W) -> (B,C,H/32,W/32), the last stage."""
+        return self.stage_maps(images)[-1]
 
     def pool(self, x: Tensor) -> Tensor:
         """(B,C,h,w) -> (B,d), as open_clip pools."""

@@ -1,28 +1,4 @@
-"""TRIS: referring segmentation learnt from sentences alone.
-
-Liu et al., Referring Image Segmentation Using Text Supervision, ICCV 2023, arXiv 2308.14575; fawnliu/TRIS @ c6666b3
-(MIT).
-
-Stage 1. C (B,C,h,w) of CLIP's ResNet, sentences t (B,Ct); V = |conv1x1 C|, T = |linear t|, each (..,D) of unit length.
-Every image i meets all B sentences of the batch:
-
-    V <- V + 0.1 V',  T <- T + 0.1 T'                  bilateral prompt, no new normalisation
-    S = exp(s) V T^T                                   (B,B,h,w), sentence j on image i
-    M = softmax over sentences and a constant background of 1
-    y = mean_p S + max_p S + f(mean_p M),  f(x) = (1 - x)^3 log(0.01 + x);   L_cls = multi-label soft margin(y, I)
-    response of image i: S[i,i] at image size; its sigmoid trains, its ReLU is evaluated
-
-    L_fg = -mean log clamp(cos(CLIP(response * image), sentence), 1e-4, 0.9999)
-    L_cal = mean -log(1 - cos(CLIP(response * image), n)) over sentences n of other objects
-    L = L_fg + 5 L_cls + 2 L_cal
-
-PRMS then keeps, of an object's responses, the one that all its sentences together like best. Stage 2 trains a network
-whose stages meet the words by pixel-word attention (:class:`PixelWordAttention`, LAVT's).
-
-1 - cos is kept at least 1e-4 (published: no guard). The room holds these modules and losses; the data of referring
-expressions, both stages' networks on CLIP's ResNet with their configs, and IRNet's step between them (models/cam,
-models/refine) are not in it.
-"""
+"""TRIS's equations and modules, in the order of the method; the formulas are in the package's docstring."""
 import math
 
 import torch
@@ -146,11 +122,16 @@ class TRISHead(BaseModule):
             vision, text = vision + self.factor * seen, text + self.factor * said
         return self.logit_scale.exp() * torch.einsum('bdhw,bnd->bnhw', vision, text)
 
-    def loss(self, scores: Tensor) -> dict[str, Tensor]:
-        """L_cls of S on a batch whose image i has sentence i; weigh it by 5 beside :func:`clip_losses`."""
+    def loss(self, scores: Tensor, target: Tensor | None = None) -> dict[str, Tensor]:
+        """L_cls of S; weigh it by 5 beside :func:`clip_losses`.
+
+        Args:
+            scores: (B,N,h,w).
+            target: (B,N), 1 where an image shows what a sentence means; None: image i sentence i alone, as published.
+        """
         logits, _ = sentence_logits(scores, self.power, self.offset)
-        target = torch.eye(len(logits), device=logits.device, dtype=logits.dtype)
-        return dict(loss_cls=F.multilabel_soft_margin_loss(logits, target))
+        target = torch.eye(len(logits), device=logits.device) if target is None else target
+        return dict(loss_cls=F.multilabel_soft_margin_loss(logits, target.to(logits)))
 
     @staticmethod
     def responses(scores: Tensor, size: tuple[int, int], activation: str = 'relu') -> Tensor:
