@@ -16,6 +16,7 @@ from mmseg_weak.errors import ConfigError, DataError, MissingFileError
 from mmseg_weak.files import write_bytes
 
 from .names import ClassNames, parse_classes
+from .prefixes import PrefixReader, reads_prefixes
 from .templates import resolve_templates
 
 __all__ = ['TextEncoder', 'average_templates', 'cut_texts', 'load_embeddings', 'max_over_names']
@@ -97,12 +98,12 @@ class TextEncoder(nn.Module):
         if cache_dir == 'default':
             cache_dir = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 'mmseg_weak' / 'text'
         self.cache_dir = Path(cache_dir) if cache_dir else None
-        self._weights = None
+        self._weights, self._reader = None, None
         self._rows: OrderedDict[tuple, Tensor] = OrderedDict()  # of single names, for lists that change by a word
 
     def _load_from_state_dict(self, *args) -> None:
         super()._load_from_state_dict(*args)
-        self._weights = None
+        self._weights = self._reader = None
         self._rows.clear()
 
     @property
@@ -159,8 +160,7 @@ class TextEncoder(nn.Module):
         step = max(1, 16 * 80 // len(templates))
         for i in range(0, len(new), step):
             some = new[i:i + step]
-            texts = [template.replace('{}', name) for name in some for template in templates]
-            rows = average_templates(self.encode_texts(texts).unflatten(0, (-1, len(templates)))).cpu()
+            rows = average_templates(self._in_templates(some, templates)).cpu()
             self._rows.update(((templates, name), row) for name, row in zip(some, rows))
         self._report_cuts(new, templates)
         out = torch.stack([self._rows[templates, name] for name in names])
@@ -169,6 +169,16 @@ class TextEncoder(nn.Module):
         if file is not None:
             _keep(file, out.numpy())
         return out.to(device)
+
+    def _in_templates(self, names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
+        """(n,T,d) float32 features of names in each template."""
+        if not reads_prefixes(self.model, self.tokenizer):
+            texts = [template.replace('{}', name) for name in names for template in templates]
+            return self.encode_texts(texts).unflatten(0, (-1, len(templates)))
+        device = self.model.positional_embedding.device
+        if self._reader is None or self._reader.templates != templates or self._reader.device != device:
+            self._reader = PrefixReader(self.model, self.tokenizer, templates)
+        return self._reader(names)
 
     @torch.no_grad()
     def encode_texts(self, texts: list[str]) -> Tensor:

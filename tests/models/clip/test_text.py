@@ -156,15 +156,15 @@ def test_sentences_are_read_as_they_are(encoder, tmp_path):
     torch.testing.assert_close(got, F.normalize(tower.encode_texts(texts), dim=-1))
     tower(['a cat'])
     assert len(list((tmp_path / 'kept').glob('*.npy'))) == 2
-    tower.encode_texts = None
+    tower._in_templates = None
     assert torch.equal(tower.sentences(texts), got)
 
 
 def test_only_new_words_of_a_list_are_read(encoder):
     """A loop over words costs the new ones; new weights forget the old."""
     tower, read = encoder('photo', cache_dir=None), []
-    encode = tower.encode_texts
-    tower.encode_texts = lambda texts: read.append(len(texts)) or encode(texts)
+    encode = tower._in_templates
+    tower._in_templates = lambda names, templates: read.append(len(names)) or encode(names, templates)
     first = tower(['cat', 'dog'])
     more = tower(['dog', 'horse', 'cat'])
     assert read == [2, 1] and torch.equal(more[[2, 0]], first)
