@@ -8,6 +8,7 @@ import click
 from mmseg_weak.cli_index import index, words
 from mmseg_weak.cli_page import serve
 from mmseg_weak.cli_pseudo import debias, eval_pseudo, pseudo_label
+from mmseg_weak.cli_refer import refer, refer_label
 from mmseg_weak.cli_tools import checkpoint_or_override, logs_to_stderr, options_of
 
 __all__ = ['cli', 'main']
@@ -316,6 +317,8 @@ cli.add_command(debias)
 cli.add_command(eval_pseudo)
 cli.add_command(index)
 cli.add_command(words)
+cli.add_command(refer)
+cli.add_command(refer_label)
 
 
 @cli.command(epilog='Example: mmseg-weak fetch unimatch_toyworld')

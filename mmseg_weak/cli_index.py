@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from mmseg_weak.cli_tools import logs_to_stderr, options_of
+from mmseg_weak.cli_tools import logs_to_stderr, options_of, tell_skipped
 
 __all__ = ['index', 'words']
 
@@ -28,13 +28,6 @@ def _common(command: Callable) -> Callable:
     return click.argument('config')(click.argument('overrides', nargs=-1)(command))
 
 
-def _told(broken: list[tuple[str, str]]) -> None:
-    for _, sentence in broken[:20]:
-        click.echo(f'Skipped: {sentence}')
-    if len(broken) > 20:
-        click.echo(f'and {len(broken) - 20} more')
-
-
 @index.command(epilog='Example: mmseg-weak index reco reco_toyworld --out reco.safetensors. Your own bank and names: '
                       'mmseg-weak index reco reco_deit-s_cityscapes27 --images photos --text "horse; rider" --out '
                       'mine.safetensors')
@@ -47,7 +40,7 @@ def reco(config: str, overrides: tuple, cfg_options: tuple, images: tuple, **kwa
     from mmseg_weak.apis.index_reco import index_reco as run
     with logs_to_stderr():
         result = run(config, images or None, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
-    _told(result.broken)
+    tell_skipped(result.broken)
     click.echo(f'{result.written} pictures and references made, {result.skipped} were there already, '
                f'{len(result.broken)} images cannot be read; it knows {", ".join(result.names[:30])}'
                f'{", ..." if len(result.names) > 30 else ""}.\nWritten: {result.out}\n'
@@ -80,7 +73,7 @@ def ovdiff(config: str, overrides: tuple, cfg_options: tuple, **kwargs) -> None:
     from mmseg_weak.apis.index_ovdiff import index_ovdiff as run
     with logs_to_stderr():
         result = run(config, cfg_options=options_of([*cfg_options, *overrides]), **kwargs)
-    _told(result.broken)
+    tell_skipped(result.broken)
     click.echo(f'Prototypes of {result.written} names made, {result.skipped} were there already, '
                f'{len(result.broken)} pictures cannot be read; it knows {", ".join(result.names[:30])}'
                f'{", ..." if len(result.names) > 30 else ""}.\nWritten: {result.out}\n'
@@ -104,7 +97,7 @@ def words(images: tuple, out: str, cfg_options: tuple, **kwargs) -> None:
     from mmseg_weak.apis.words import find_words as run
     with logs_to_stderr():
         result = run(images, out=out, cfg_options=options_of(cfg_options), **kwargs)
-    _told(result.broken)
+    tell_skipped(result.broken)
     for image, tags in list(result.tags.items())[:10]:
         click.echo(f'{image}: {", ".join(f"{word} {100 * prob:.0f} %" for word, prob in tags)}')
     more = f'Next: look at {out}/overlays, ' if kwargs['masks'] else 'Next: '

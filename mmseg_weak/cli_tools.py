@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ['checkpoint_or_override', 'logs_to_stderr', 'options_of']
+__all__ = ['checkpoint_or_override', 'logs_to_stderr', 'options_of', 'tell_skipped']
 
 
 @contextlib.contextmanager
@@ -33,3 +33,11 @@ def checkpoint_or_override(checkpoint: str | None, overrides: tuple) -> tuple[st
     if checkpoint and '=' in checkpoint and not Path(checkpoint).is_file():
         return None, (checkpoint, *overrides)
     return checkpoint, overrides
+
+
+def tell_skipped(broken: Sequence[tuple[str, str]]) -> None:
+    """A line for each of the first images that could not be read."""
+    for _, sentence in broken[:20]:
+        click.echo(f'Skipped: {sentence}')
+    if len(broken) > 20:
+        click.echo(f'and {len(broken) - 20} more')

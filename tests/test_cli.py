@@ -8,7 +8,7 @@ import pytest
 from mmseg_weak import cli
 
 VERBS = ['demo', 'list', 'new', 'check-data', 'split', 'train', 'test', 'predict', 'refine', 'serve', 'pseudo-label',
-         'debias', 'eval-pseudo', 'index', 'words', 'fetch', 'export-student', 'report']
+         'debias', 'eval-pseudo', 'index', 'words', 'refer', 'refer-label', 'fetch', 'export-student', 'report']
 
 
 def run(capsys, *args):
