@@ -55,7 +55,8 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=ROOT / 'work_dirs' / 'lift')
     parser.add_argument('--to', type=Path, required=True)
     args = parser.parse_args()
-    chosen = {name: config for name, config in methods().items() if group(config.lift) == args.group}
+    chosen = {name: config for name, config in methods().items()  # words that a method makes up have other colours
+              if group(config.lift) == args.group and config.lift.measure in ('mIoU', 'seed_mIoU')}
     bases = list(dict.fromkeys(config.lift.baseline for config in chosen.values()))
     rows, titles = [], []
     for name in dict.fromkeys([*bases, *chosen]):
@@ -75,7 +76,7 @@ def main() -> None:
         raise SystemExit(f'no run of "{args.group}" in {args.out}; run benchmarks/lift.py first.')
     args.to.parent.mkdir(parents=True, exist_ok=True)
     columns = [list(column) for column in zip(*rows)]  # a row an image, a column a method
-    Image.fromarray(grid(columns, titles, cell_px=110)).quantize(128).save(args.to, optimize=True)
+    Image.fromarray(grid(columns, titles, cell_px=90)).quantize(128).save(args.to, optimize=True)
 
 
 if __name__ == '__main__':

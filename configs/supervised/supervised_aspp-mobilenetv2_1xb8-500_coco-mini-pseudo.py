@@ -2,7 +2,7 @@
 # --cfg-options train_dataloader.dataset.dataset.folder=DIR names another folder.
 _base_ = [
     '../_base_/models/mobilenetv2_light.py', '../_base_/datasets/coco_mini_tags.py',
-    '../_base_/schedules/camvid_600.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
 ]
 weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
 model = dict(
