@@ -147,7 +147,7 @@ function show() {
     row.className = counts[number] ? '' : 'gone';
     const name = document.createElement('td'), swatch = document.createElement('span');
     swatch.className = 'swatch';
-    swatch.style.background = `rgb(${one.colour})`;
+    swatch.style.background = one.name === 'background' ? 'none' : `rgb(${one.colour})`;  // the bare picture
     name.append(swatch, one.name);
     const area = document.createElement('td'), score = document.createElement('td'), last = document.createElement('td');
     area.textContent = `${(100 * counts[number] / total).toFixed(1)} %`;

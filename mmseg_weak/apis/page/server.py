@@ -197,7 +197,8 @@ class PageServer:
         self.url = f'http://{HOST}:{self.port}'
         app = build_app(self.desk, lambda: {f'{HOST}:{self.port}', f'localhost:{self.port}'})
         self._server = uvicorn.Server(uvicorn.Config(app, log_level='warning', access_log=False, lifespan='off',
-                                                     server_header=False, limit_concurrency=32, ws='none'))
+                                                     server_header=False, limit_concurrency=32, ws='none',
+                                                     timeout_graceful_shutdown=1))
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
