@@ -4,8 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
+from PIL import Image
 
 from mmseg_weak.apis.open_vocab import OpenVocabInferencer
+from mmseg_weak.apis.predict import predict_text
 from mmseg_weak.errors import ConfigError, DataError, MissingFileError
 from mmseg_weak.models.clip import parse_classes
 from mmseg_weak.models.clip.given_texts import GivenTexts
@@ -92,6 +94,18 @@ def test_an_inferencer_looks_for_known_names_alone(rows):
         inferencer(image, 'box; tent')
     with pytest.raises(ConfigError, match='was given as embeddings without `known`'):
         OpenVocabInferencer(config, 'random', embeddings=rows(3, 64))
+
+
+def test_predict_takes_a_list_and_its_rows(rows, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)).save(tmp_path / 'a.png')
+    names = tmp_path / 'names.txt'
+    names.write_text('ball; round thing\ndrum\nbox\n', encoding='utf-8')
+    result = predict_text(tmp_path / 'a.png', names, tmp_path / 'out', 'maskclip_toyworld', 'random', device='cpu',
+                          embeddings=rows(3, 64), quiet=True)
+    assert result.classes == ['ball', 'drum', 'box'] and len(result.written) == 1
+    with pytest.raises(DataError, match='holds 4 embeddings, and 3 classes were named'):
+        predict_text(tmp_path / 'a.png', 'a; b; c', tmp_path / 'b', 'maskclip_toyworld', 'random', device='cpu',
+                     embeddings=rows(4, 64), quiet=True)
 
 
 @pytest.mark.parametrize('file, names, background', [
