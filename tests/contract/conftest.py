@@ -135,7 +135,8 @@ def build_small(config: Config):
         model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
     _forget_files(model)
     if model.get('clip'):
-        model.clip.update(name='toyworld_clip', cache_dir=None, templates='name')
+        for part in filter(None, (model.clip, model.get('judge'))):
+            part.update(name='toyworld_clip', cache_dir=None, templates='name')
         _shrink_vits(model)
     return revert_sync_batchnorm(MODELS.build(model)), side
 
@@ -192,6 +193,9 @@ def random_batch(model, side: int, seed: int = 0) -> dict:
             sample.set_data(dict(gt_image_label=torch.eye(classes - 1, dtype=torch.uint8)[label]))
         if i < labelled and (not tagged or model.learns_from_masks) and not isinstance(model, Localizer):
             sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, side, side), generator=generator))
+        if getattr(model, 'refers', False):
+            said = ['the red ball', 'a ball', 'a striped drum'][i % 3]
+            sample.set_data(dict(expression=said, image_expressions=[said, 'a ball'], negatives=['a kite', 'a drum']))
         inputs.append(torch.randint(256, (3, side, side), dtype=torch.uint8, generator=generator))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)

@@ -63,6 +63,7 @@ def test_numbers_agree(config):
     assert config.param_scheduler[-1].end == config.train_cfg.max_iters
     size = config.model.data_preprocessor.size
     crops = [t.crop_size for t in config.train_pipeline if t.type == 'RandomCrop']
+    crops = crops or [t.scale for t in config.train_pipeline if t.type == 'Resize' and not t.get('keep_ratio')]
     assert tuple(size) == tuple(crops[-1])
     text = config.pretty_text
     declared = {int(n) for n in re.findall(r'num_classes=(\d+)', text)}
@@ -97,10 +98,10 @@ def test_toyworld_configs_say_what_they_are_compared_with(path):
     if 'lift' not in config:  # baselines, teachers, and configs of real data sets have none
         first = Path(config.filename).name
         assert 'toyworld' not in first or first.startswith((
-            'supervised', 'teacher', 'cam_', 'clip_toyworld', 'cased-image'))
+            'supervised', 'teacher', 'cam_', 'clip_toyworld', 'cased-image', 'clip-refer'))
         return
     assert (CONFIGS / config.lift.baseline).is_file()
-    assert config.lift.measure in ('mIoU', 'seed_mIoU', 'nearest_mIoU')
+    assert config.lift.measure in ('mIoU', 'seed_mIoU', 'nearest_mIoU', 'refer_mIoU')
 
 
 def test_names_stand_for_the_classes_of_the_benchmark(test_only_config):
