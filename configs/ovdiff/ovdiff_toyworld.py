@@ -1,4 +1,4 @@
-# OVDiff on ToyWorld: support pictures are training images with a tag of the class, the tiny CLIP gives heat and keys, the
+# OVDiff on ToyWorld: support pictures are training images tagged with the class, the tiny CLIP gives heat and keys, the
 # tiny ViT stands for DINO; without published figure. `mmseg-weak index ovdiff ovdiff_toyworld` first.
 _base_ = [
     '../_base_/models/ovdiff.py', '../_base_/datasets/open_vocab/toyworld.py', '../_base_/default_runtime.py'

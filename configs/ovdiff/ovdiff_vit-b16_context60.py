@@ -1,4 +1,4 @@
-# OVDiff with the key spaces of CLIP and DINO, Context60; the figure (29.7 mIoU, recalled) is with Stable Diffusion. What
+# OVDiff with the key spaces of CLIP and DINO, Context60; the 29.7 mIoU (recalled) are with Stable Diffusion. What
 # is stuff: as the repository's language model said.
 _base_ = [
     '../_base_/models/ovdiff.py', '../_base_/datasets/open_vocab/context60.py', '../_base_/default_runtime.py'

@@ -1,4 +1,4 @@
-# OVDiff with the key spaces of CLIP and DINO, VOC21; the paper's figure (66.3 mIoU, recalled) has Stable Diffusion, too.
+# OVDiff with the key spaces of CLIP and DINO, VOC21; the paper's 66.3 mIoU (recalled) have Stable Diffusion, too.
 _base_ = [
     '../_base_/models/ovdiff.py', '../_base_/datasets/open_vocab/voc21.py', '../_base_/default_runtime.py'
 ]

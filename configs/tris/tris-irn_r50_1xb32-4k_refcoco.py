@@ -1,4 +1,4 @@
-# Between TRIS's stages: IRNet on the seeds that refer-label wrote of stage 1; 3 epochs of RefCOCO's objects, crops of 512.
+# Between TRIS's stages: IRNet on the seeds that refer-label wrote of stage 1; 3 epochs of RefCOCO's objects, crop 512.
 _base_ = ['../_base_/datasets/refcoco.py', '../_base_/default_runtime.py']
 folder = 'work_dirs/tris_rn50_1xb48-13.3k_refcoco/refer'
 crop_size = (512, 512)

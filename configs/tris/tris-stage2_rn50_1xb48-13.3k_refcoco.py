@@ -1,4 +1,4 @@
-# TRIS, stage 2, RefCOCO val: mIoU 31.2, recalled from the paper. Trains on the masks that refer-label wrote (README.md).
+# TRIS, stage 2, RefCOCO val: mIoU 31.2, recalled from the paper. Trains on masks that refer-label wrote (README.md).
 _base_ = [
     '../_base_/models/tris_rn50.py', '../_base_/datasets/refcoco.py', '../_base_/schedules/tris.py',
     '../_base_/default_runtime.py'

@@ -96,7 +96,7 @@ def test_a_name_longer_than_the_tower_reads_is_told(inferencer, caplog, monkeypa
     told = []
     monkeypatch.setattr('mmseg_weak.models.clip.text.print_log', lambda text, *args: told.append(text))
     inferencer(noise(), ['ball ' * 40, 'box'])
-    assert len(told) == 1 and '1 of 2 names are longer than the 32 tokens that toyworld_clip reads' in told[0]
+    assert len(told) == 1 and '1 name is longer than the 32 tokens that toyworld_clip reads' in told[0]
 
 
 def test_hundreds_of_names_make_a_16_bit_mask(inferencer):

@@ -196,8 +196,9 @@ class TextEncoder(nn.Module):
             told = '; '.join(f'{text[:80]!r} has {count} tokens, read up to {kept[-40:]!r}'
                              for text, count, kept in cuts[:5])
             more = f' and {len(cuts) - 5} more' if len(cuts) > 5 else ''
-            print_log(f'{len(cuts)} of {len(names)} names are longer than the {self.context_length} tokens that '
-                      f'{self.name} reads: {told}{more}.', 'current', logging.WARNING)
+            some = '1 name is' if len(cuts) == 1 else f'{len(cuts)} names are'
+            print_log(f'{some} longer than the {self.context_length} tokens that {self.name} reads: {told}{more}.',
+                      'current', logging.WARNING)
 
 
 def _keep(file: Path, array: np.ndarray) -> None:
