@@ -134,7 +134,7 @@ def build_small(config: Config):
     if model.get('data_preprocessor'):
         model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
     _forget_files(model)
-    if model.get('clip'):
+    if isinstance(model.get('clip'), dict):  # ESOL has a number of that name
         for part in filter(None, (model.clip, model.get('judge'))):
             part.update(name='toyworld_clip', cache_dir=None, templates='name')
         _shrink_vits(model)
