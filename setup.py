@@ -50,7 +50,7 @@ setup(
     include_package_data=False,
     python_requires='>=3.10',  # the maintained stack and timm need it
     install_requires=requirements('runtime'),  # neither OpenMMLab stack: they exclude each other
-    extras_require={name: requirements(name) for name in ('optional', 'tests', 'docs')},
+    extras_require={name: requirements(name) for name in ('optional', 'diffusion', 'tests', 'docs')},
     entry_points={'console_scripts': ['mmseg-weak = mmseg_weak.cli:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
