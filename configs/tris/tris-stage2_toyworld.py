@@ -32,7 +32,7 @@ param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_it
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 needs = dict(
     teacher='tris/tris_toyworld.py',
-    steps=[['refer-label', '{config}', '{checkpoint}', '--out', '{folder}/refer']],
+    steps=[['refer-label', '{config}', '{checkpoint}', '--out', '{folder}/refer', '--no-crf']],
     options={
         'train_dataloader.dataset.dataset.objects': '{folder}/refer/objects.json',
         'train_dataloader.dataset.dataset.masks': '{folder}/refer'
