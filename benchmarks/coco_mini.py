@@ -128,7 +128,9 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
     irn = irn_on(config, work, data)
     options = [f'model.cam_checkpoint={checkpoint}', f'train_dataloader.dataset.dataset.folder={seeds}']
     walker = train(irn, work / 'irn_run', seed, data, 'train_cfg.val_interval=100000', *options)
-    keep('irn', pseudo(irn, walker, work / 'irn', data)['mIoU'])
+    found = pseudo(irn, walker, work / 'irn', data, '--scores', '--amp', '--thr', 'consistency')
+    keep('irn_seeds', found['choices']['best (oracle)']['mIoU'])
+    keep('irn', found['mIoU'])
     second = next((ROOT / 'configs/supervised').glob('*coco-mini-pseudo.py'))
     train(second, work / 'val', seed, data, f'train_dataloader.dataset.dataset.folder={work / "irn"}')
     scores = [json.loads(line) for path in sorted((work / 'val').glob('*/vis_data/scalars.json'))
@@ -139,13 +141,13 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
 
 def table(records: list[dict]) -> list[str]:
     """Markdown rows: a method with the mean of its seeds, lowest and highest behind it."""
-    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | IRN | masks | '
-            'final, val |',
-            '|---|---|---|---|---|---|---|---|---|']
+    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | IRN, best threshold | '
+            'IRN, `--thr consistency` | masks | final, val |',
+            '|---|---|---|---|---|---|---|---|---|---|']
     for method in dict.fromkeys(r['method'] for r in records):
         mine = [r for r in records if r['method'] == method]
         cells = []
-        for step in ('seeds', 'consistency', 'par', 'crf', 'irn', 'masks', 'val'):
+        for step in ('seeds', 'consistency', 'par', 'crf', 'irn_seeds', 'irn', 'masks', 'val'):
             values = [r[step] for r in mine if step in r]
             text = f'{statistics.mean(values):.1f}' if values else ''
             cells.append(text + (f' ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else ''))
