@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from mmseg.structures import SegDataSample
 
 from mmseg_weak.errors import CheckpointError, ConfigError, DataError
+from mmseg_weak.models.clip.weights import without_weights
 from mmseg_weak.models.segmentors import OpenVocabSegmentor
 from mmseg_weak.visualization import voc_palette
 
@@ -206,6 +207,8 @@ def build_model(cfg: Config, keep_pretrained: bool = False) -> torch.nn.Module:
 def forget_pretrained(node) -> None:
     """Drop weights that a config would fetch at the start of training; a checkpoint follows."""
     if isinstance(node, dict):
+        if node.get('type') == 'OpenCLIP':
+            node.update(without_weights(node))
         if node.get('pretrained') is not None:
             node['pretrained'] = None
         init = node.get('init_cfg')

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.files import write_bytes
+from mmseg_weak.models.clip.weights import without_weights
 from mmseg_weak.visualization import mask_png, overlay, png_bytes
 
 from .checkpoints import load_weights, read_checkpoint
@@ -57,9 +58,10 @@ def open_trained(config: str | Path | Config, checkpoint: str | Path, device: st
         raise ConfigError(f'{cfg.filename or "the config"} describes {model.get("type", "no model")}, which reads no '
                           'sentences; `mmseg-weak list tris` shows configs that do.')
     model = copy.deepcopy(model)
-    for part, key in (('clip', 'pretrained'), ('backbone', 'init_cfg')):
-        if model.get(part):
-            model[part][key] = None
+    if model.get('clip'):
+        model['clip'] = without_weights(model['clip'])
+    if model.get('backbone'):
+        model['backbone']['init_cfg'] = None
     built = MODELS.build(model)
     load_weights(built, read_checkpoint(checkpoint), checkpoint)
     return cfg, built.to(torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))).eval()

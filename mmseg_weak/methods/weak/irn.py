@@ -34,6 +34,7 @@ from mmseg_weak.errors import CheckpointError, ConfigError, DataError
 from mmseg_weak.models.cam import confident_labels, multi_scale_cam, normalize_cam
 from mmseg_weak.models.cam.boundaries import mean_edges, spread_to_edges
 from mmseg_weak.models.cam.seeds import box_mask
+from mmseg_weak.models.clip.weights import without_weights
 from mmseg_weak.models.losses.pair_affinity import PairAffinityLoss, affinity_displacement_losses
 from mmseg_weak.models.refine import AffinityWalk, EdgeWalk
 from mmseg_weak.models.refine.pairs import feature_affinity
@@ -48,6 +49,7 @@ _FILES = ('init_cfg', 'checkpoint', 'pretrained')
 def _without_files(node: Any) -> Any:
     """A copy of a config that names no pretrained file."""
     if isinstance(node, dict):
+        node = without_weights(node) if node.get('type') == 'OpenCLIP' else node
         return {key: None if key in _FILES else _without_files(value) for key, value in node.items()}
     return [_without_files(value) for value in node] if isinstance(node, (list, tuple)) else node
 

@@ -13,7 +13,7 @@ from torch import nn
 from mmseg_weak.errors import CheckpointError, ConfigError, MissingFileError, near
 
 __all__ = ['TOYWORLD', 'create_model', 'fetch_clip', 'find_weights', 'import_open_clip', 'load_weights',
-           'text_length']
+           'text_length', 'without_weights']
 
 TOYWORLD = 'toyworld_clip'
 _FOLDER = Path(__file__).resolve().parents[2] / 'weights'
@@ -122,10 +122,10 @@ def find_weights(name: str, pretrained: str) -> Path:
     """
     if name == TOYWORLD and pretrained == 'toyworld':
         return _FOLDER / f'{TOYWORLD}.pth'
-    path = Path(pretrained).expanduser()
-    if path.is_file():
-        return path
-    if path.suffix or os.sep in pretrained:
+    if _is_path(pretrained):
+        path = Path(pretrained).expanduser()
+        if path.is_file():
+            return path
         raise MissingFileError(f'The CLIP weights {pretrained} do not exist: give a file, a tag of open_clip, or None '
                                'for random weights.')
     for place in _places(name, pretrained, _config(name, pretrained)):
@@ -151,6 +151,11 @@ def fetch_clip(name: str, pretrained: str) -> Path:
     return find_weights(name, pretrained)
 
 
+def _is_path(pretrained: str) -> bool:
+    path = Path(pretrained).expanduser()
+    return path.is_file() or bool(path.suffix) or os.sep in pretrained
+
+
 def _is_torchscript(path: Path) -> bool:
     if not zipfile.is_zipfile(path):
         return False
@@ -162,13 +167,31 @@ def _needs_quick_gelu(name: str, pretrained: str, path: Path) -> bool | None:
     """Whether weights were trained with QuickGELU; None where nobody can tell."""
     open_clip = import_open_clip()
     plain = name.removesuffix('-quickgelu')
-    if not Path(pretrained).expanduser().is_file() and pretrained != 'toyworld':
+    if pretrained != 'toyworld' and not _is_path(pretrained):
         return bool(_config(name, pretrained).get('quick_gelu', False))
     for tag in open_clip.list_pretrained_tags_by_model(plain):  # a downloaded file under its own name
         entry = open_clip.get_pretrained_cfg(plain, tag)
         if os.path.basename(entry.get('url', '')) == path.name:
             return bool(entry.get('quick_gelu', False))
     return True if _is_torchscript(path) else None  # only OpenAI's own archives are TorchScript
+
+
+def without_weights(config: dict) -> dict:
+    """A config of :class:`.OpenCLIP` whose weights come from a checkpoint of the whole model.
+
+    Nothing is looked for; the activation stays that of the weights that the config names, which its name alone does not
+    tell: 'ViT-B-16' is built with GELU, and OpenAI's weights of it want QuickGELU.
+
+    Raises:
+        ConfigError: a tag that open_clip does not know for the model.
+    """
+    given = config.get('pretrained')
+    config = dict(config, pretrained=None)
+    if given and config.get('activation', 'auto') == 'auto':
+        needs = _needs_quick_gelu(config.get('name', 'ViT-B-16'), given, Path(given).expanduser())
+        if needs is not None:
+            config['activation'] = 'quick_gelu' if needs else 'gelu'
+    return config
 
 
 def create_model(name: str, pretrained: str | None, activation: str = 'auto') -> nn.Module:

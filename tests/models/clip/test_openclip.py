@@ -133,6 +133,18 @@ def test_which_weights_need_quick_gelu(tag, quick, tmp_path):
     assert weights._needs_quick_gelu('ViT-B-16', tag, tmp_path) is quick
 
 
+@pytest.mark.parametrize('pretrained, want', [
+    ('openai', 'quick_gelu'), ('laion2b_s34b_b88k', 'gelu'), ('gone/ViT-B-16.pt', 'quick_gelu'),
+    ('gone/own.pt', 'auto'), (None, 'auto')])
+def test_weights_of_a_checkpoint_keep_their_activation(pretrained, want):
+    from mmseg_weak.models.clip.weights import without_weights
+    config = dict(type='OpenCLIP', name='ViT-B-16', pretrained=pretrained)
+    left = without_weights(config)
+    assert left['pretrained'] is None and left.get('activation', 'auto') == want
+    assert config['pretrained'] == pretrained
+    assert without_weights(dict(config, activation='gelu'))['activation'] == 'gelu'
+
+
 @pytest.mark.parametrize('name, why', [('ViT-B-16-SigLIP', 'SigLIP, EVA'), ('coca_ViT-B-32', 'it pools by attention')])
 def test_towers_without_dense_features_are_refused_with_the_reason(name, why):
     from mmseg_weak.models.clip import DenseViT
