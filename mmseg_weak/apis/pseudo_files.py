@@ -8,6 +8,7 @@
     DIR/.records/            what each process has done, a line an image
 """
 import csv
+import hashlib
 import io
 import json
 import os
@@ -24,7 +25,7 @@ from mmseg_weak.datasets.masks import decode_mask
 from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.files import write_bytes, write_json, write_text
 
-__all__ = ['Records', 'load_scores', 'names_of', 'save_scores', 'settle_settings', 'write_index']
+__all__ = ['Records', 'checkpoint_mark', 'load_scores', 'names_of', 'save_scores', 'settle_settings', 'write_index']
 
 _SETTINGS = 'settings.json'
 _SNIPPET = '''# {count} images with pseudo masks, for the training part of a config.
@@ -131,6 +132,17 @@ class Records:
         for path in self.place.glob('*.jsonl'):
             if path.name != 'kept.jsonl':
                 path.unlink()
+
+
+def checkpoint_mark(path: str | Path | None) -> str:
+    """Name of a file and a hash of it, 'none' without one: what masks were made with."""
+    if path is None:
+        return 'none'
+    digest = hashlib.sha256()
+    with open(path, 'rb') as stream:
+        for block in iter(lambda: stream.read(1 << 20), b''):
+            digest.update(block)
+    return f'{Path(path).name} {digest.hexdigest()[:16]}'
 
 
 def settle_settings(folder: Path, settings: dict[str, Any], overwrite: bool) -> None:

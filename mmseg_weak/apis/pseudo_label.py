@@ -1,5 +1,4 @@
 """Write what a network sees as ordinary masks: a data set that can be looked at, corrected and trained on."""
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +16,7 @@ from mmseg_weak.files import check_writable
 
 from .config import find_config
 from .progress import progress
-from .pseudo_files import Records, names_of, settle_settings, write_index
+from .pseudo_files import Records, checkpoint_mark, names_of, settle_settings, write_index
 from .pseudo_sheet import write_sheet
 from .pseudo_worker import Job, Labeller, label_part
 from .refine import build_refiner
@@ -115,8 +114,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
     states = {name: records.state(name, known) for name in names.values()}
     corrected = [name for name, state in states.items() if state == 'corrected']
     settle_settings(out, dict(
-        config=find_config(config).name, checkpoint=_mark(checkpoint), images=images, tags=tags, loader=loader,
-        thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores, amp=amp,
+        config=find_config(config).name, checkpoint=checkpoint_mark(checkpoint), images=images, tags=tags,
+        loader=loader, thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores, amp=amp,
         cfg_options={key: str(value) for key, value in job.cfg_options.items()}), overwrite)
     if overwrite:
         records.forget(keep=corrected)
@@ -173,16 +172,6 @@ def _shard(text: str | None) -> tuple[int, int]:
     if not 0 <= part < parts:
         raise ConfigError(f"shard is '{text}'; give i/N with i from 0 to N-1, such as 0/4.")
     return part, parts
-
-
-def _mark(path: str | Path | None) -> str:
-    if path is None:
-        return 'none'
-    digest = hashlib.sha256()
-    with open(path, 'rb') as stream:
-        for block in iter(lambda: stream.read(1 << 20), b''):
-            digest.update(block)
-    return f'{Path(path).name} {digest.hexdigest()[:16]}'
 
 
 def _chosen(labeller: Labeller, rule: str, area_prior: float, quiet: bool) -> float:

@@ -1,4 +1,6 @@
 """Pseudo masks of referring expressions: TRIS's step between its stages."""
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +21,10 @@ from mmseg_weak.methods.openvocab.tris import TRIS, TRISWalk, normalize_response
 from mmseg_weak.models.cam import ConfidentSeeds, confident_labels
 from mmseg_weak.visualization import mask_png, png_bytes
 
-from .config import load_config
+from .config import find_config, load_config
 from .images import read_image
 from .progress import progress
+from .pseudo_files import checkpoint_mark, settle_settings
 from .refer import Referrer, open_trained
 
 __all__ = ['ReferLabelResult', 'refer_label']
@@ -57,7 +60,9 @@ def refer_label(config: str | Path, checkpoint: str | Path, out: str | Path, wal
     from (``out/seeds.json``). ``out/masks``: 1 where the response is above ``thr``, after it has walked up to the
     boundaries where ``walk`` is given: what stage 2 learns from (``out/objects.json``).
 
-    An interrupted call goes on where it stopped. A second call with ``walk`` makes masks anew of the same responses.
+    An interrupted call goes on where it stopped. A second call with ``walk`` makes masks anew of the same responses;
+    one with another ``strict``, ``loose`` or ``crf`` and without ``walk`` makes seeds anew. Responses of another
+    checkpoint, config or list of objects are refused.
 
     Args:
         config: of :class:`.TRIS`; its training objects are labelled.
@@ -68,12 +73,12 @@ def refer_label(config: str | Path, checkpoint: str | Path, out: str | Path, wal
         strict, loose: sure pixels are above the one, surely other ones below the other. Paper: 0.3, 0.1.
         crf: refine both by the image's colours first, as IRNet does.
         device: as torch names it; the GPU where there is one, by default.
-        overwrite: make responses again.
+        overwrite: make responses and seeds again.
         cfg_options: overrides of ``config``.
         quiet: no progress bar.
 
     Raises:
-        ConfigError: a config of another method, or of one half of a walk.
+        ConfigError: a config of another method, one half of a walk, or a folder whose responses were made otherwise.
         MissingFileError, DataError, CheckpointError: no images, none that can be read, foreign weights.
     """
     if (walk is None) != (walk_checkpoint is None):
@@ -94,6 +99,12 @@ def refer_label(config: str | Path, checkpoint: str | Path, out: str | Path, wal
         walker = _Walker(model, walk_cfg)
     seeds = ConfidentSeeds(strict, loose, crf=dict(type='DenseCRF', preset='irn_label') if crf else None)
     result, kept = ReferLabelResult(Path(out)), []
+    settle_settings(result.out, dict(
+        config=find_config(config).name, checkpoint=checkpoint_mark(checkpoint), objects=_mark(dataset.objects),
+        cfg_options={key: str(value) for key, value in (cfg_options or {}).items()}), overwrite)
+    if overwrite:
+        _forget(result.out / 'scores', dataset.objects)
+    _settle_seeds(result.out, dict(strict=strict, loose=loose, crf=crf), dataset.objects, overwrite, walker is None)
     for one in progress(dataset.objects, 'refer-label', quiet=quiet):
         try:
             image = read_image(one.image)
@@ -101,8 +112,8 @@ def refer_label(config: str | Path, checkpoint: str | Path, out: str | Path, wal
             if one.image not in dict(result.broken):
                 result.broken.append((one.image, str(error)))
             continue
-        score = _score(referrer, one, image, result, overwrite)
-        if overwrite or not (result.out / 'seeds' / f'{one.name}.png').is_file():
+        score = _score(referrer, one, image, result)
+        if not (result.out / 'seeds' / f'{one.name}.png').is_file():
             _write(result.out / 'seeds', one.name, _sure(seeds, score, image, referrer.device))
         mask = score > thr if walker is None else walker(score, image)
         _write(result.out / 'masks', one.name, mask.astype(np.uint8))
@@ -130,11 +141,34 @@ def _objects(cfg: Config) -> ReferringDataset:
     return DATASETS.build(dict(dataset, pipeline=[], with_masks=False))
 
 
-def _score(referrer: Referrer, one: ReferredObject, image: np.ndarray, result: ReferLabelResult,
-           overwrite: bool) -> np.ndarray:
+def _mark(objects: list[ReferredObject]) -> str:
+    """Number of objects, and a hash of what is said of which image."""
+    said = '\0'.join('\0'.join((one.image, *one.expressions)) for one in objects)
+    return f'{len(objects)} {hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest()[:16]}'
+
+
+def _forget(folder: Path, objects: list[ReferredObject]) -> None:
+    for one in objects:
+        (folder / f'{one.name}.png').unlink(missing_ok=True)
+
+
+def _settle_seeds(out: Path, settings: dict[str, Any], objects: list[ReferredObject], overwrite: bool,
+                  follow: bool) -> None:
+    """Forget seeds that were made with other settings; those that a walk has learnt from stay (``follow`` is off)."""
+    path = out / 'seeds_settings.json'
+    try:
+        before = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        before = None
+    if overwrite or before is None or (follow and before != settings):
+        _forget(out / 'seeds', objects)
+        write_json(path, settings)
+
+
+def _score(referrer: Referrer, one: ReferredObject, image: np.ndarray, result: ReferLabelResult) -> np.ndarray:
     """(H, W) float32 in [0, 1]: the best response of an object, made or read."""
     path = result.out / 'scores' / f'{one.name}.png'
-    if path.is_file() and not overwrite:
+    if path.is_file():
         result.skipped += 1
         return decode_mask(str(path)).astype(np.float32) / 255
     _, response = referrer.model.best_response(referrer.prepared(image), list(one.expressions))

@@ -118,6 +118,17 @@ def test_what_refer_refuses(stage1, walk, tmp_path):
         refer(tmp_path / 'bad', 'ball', *stage1, out=tmp_path / 'out', device='cpu', quiet=True)
 
 
+def test_the_text_tower_keeps_the_activation_of_its_weights(stage1, monkeypatch):
+    """The config names OpenAI's file, which is not here any more: the checkpoint was trained with QuickGELU."""
+    from open_clip.transformer import QuickGELU
+
+    from mmseg_weak.models.clip import weights
+    monkeypatch.setattr(weights, '_needs_quick_gelu', lambda *_: True)
+    referrer = Referrer(*stage1, device='cpu')
+    blocks = referrer.model.clip.text.model.transformer.resblocks
+    assert all(isinstance(block.mlp.gelu, QuickGELU) for block in blocks)
+
+
 # ---- refer-label -----------------------------------------------------------------------------------------------------
 
 def test_labels_are_data_sets_of_the_stages(label, stage1, tmp_path):
@@ -169,6 +180,35 @@ def test_a_second_call_goes_on(label, tmp_path):
     assert not np.array_equal(decode_mask(str(scores[0])), marked)
 
 
+def test_responses_of_something_else_are_not_taken_for_new_ones(label, stage1, tmp_path):
+    first = label(crf=False)
+    other = tmp_path / 'other.pth'
+    state = torch.load(stage1[1], weights_only=True)['state_dict']
+    torch.save(dict(state_dict={key: value + 0.01 if value.is_floating_point() else value
+                                for key, value in state.items()}), other)
+    with pytest.raises(ConfigError, match=r'out holds masks made with checkpoint=stage1.pth \w+, and now it is '
+                                          r'other.pth \w+; give another --out, or --overwrite'):
+        label(checkpoint=other, crf=False)
+    options = {'train_dataloader.dataset.dataset.num_images': 2}
+    with pytest.raises(ConfigError, match=f'made with objects={first.written} '):
+        label(cfg_options=options, crf=False)
+    label(checkpoint=other, crf=False, overwrite=True)
+    assert label(checkpoint=other, crf=False).skipped == first.written
+
+
+def test_seeds_follow_their_settings(label, walk, tmp_path):
+    label(crf=False)
+    before = written(tmp_path / 'out' / 'seeds')
+    label(crf=False, strict=0.6, loose=0.05)
+    scores, seeds = (written(tmp_path / 'out' / kind) for kind in ('scores', 'seeds'))
+    for name, score in scores.items():
+        value = score.astype(np.float32) / 255
+        assert np.array_equal(seeds[name], np.where(value > 0.6, 1, np.where(value < 0.05, 0, 255)))
+    assert any((seeds[name] != before[name]).any() for name in seeds)
+    label(walk=walk[0], walk_checkpoint=walk[1])  # learnt from these; they stay
+    assert all(np.array_equal(mask, seeds[name]) for name, mask in written(tmp_path / 'out' / 'seeds').items())
+
+
 def test_masks_walk(label, walk, tmp_path):
     label(crf=False)
     plain = written(tmp_path / 'out' / 'masks')
@@ -205,4 +245,4 @@ def test_what_refer_label_refuses(label, stage1, walk, tmp_path):
     assert result.written == 1 and [name for name, _ in result.broken] == [str(tmp_path / 'bad.png')]
     objects.write_text(json.dumps([dict(image='bad.png', expression='a ball')]))
     with pytest.raises(DataError, match='none of 1 images could be read'):
-        label(config=other)
+        label(config=other, overwrite=True)
