@@ -1,4 +1,5 @@
 """What the verbs of the command line share."""
+import ast
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,15 +18,26 @@ def logs_to_stderr() -> Iterator[None]:
 
 
 def options_of(values: Sequence[str]) -> dict:
-    """``key=value`` pairs, as mmseg's ``--cfg-options`` reads them."""
-    from mmengine.config import DictAction
+    """``key=value`` pairs, as mmseg's ``--cfg-options`` reads them; a dict or list in Python's notation as well."""
     parsed = {}
     for pair in values:
         key, equals, value = pair.partition('=')
         if not equals or not key:
             raise click.UsageError(f'{pair!r} is no key=value; give for example train_cfg.max_iters=100')
-        parsed[key] = DictAction._parse_iterable(value)
+        parsed[key] = _value_of(key, value)
     return parsed
+
+
+def _value_of(key: str, text: str) -> object:
+    from mmengine.config import DictAction
+    if text.startswith(('[', '(', '{')):  # mmengine splits these at commas and never ends at a dict within a list
+        with contextlib.suppress(ValueError, SyntaxError):
+            return ast.literal_eval(text)
+    try:
+        return DictAction._parse_iterable(text)
+    except (RecursionError, AssertionError):
+        raise click.UsageError(f"{key}={text} cannot be read; write lists and dicts in Python's notation, for example "
+                               f"\"{key}=[{{'type': 'CrossEntropyLoss'}}]\"") from None
 
 
 def checkpoint_or_override(checkpoint: str | None, overrides: tuple) -> tuple[str | None, tuple]:

@@ -92,6 +92,22 @@ def test_config_options(capsys, monkeypatch):
                                                   "train_cfg.max_iters=100")
 
 
+@pytest.mark.parametrize('text,value', [
+    ("[{'type': 'A', 'x': True}, {'type': 'B'}]", [dict(type='A', x=True), dict(type='B')]),
+    ("{'a': 1}", dict(a=1)), ('[a,b]', ['a', 'b']), ('1e-3', 1e-3), ('a,b', ['a', 'b']), ('work/x', 'work/x')])
+def test_values_of_config_options(text, value):
+    from mmseg_weak.cli_tools import options_of
+    assert options_of([f'model.key={text}']) == {'model.key': value}
+
+
+def test_unreadable_config_option():
+    import click
+
+    from mmseg_weak.cli_tools import options_of
+    with pytest.raises(click.UsageError, match="model.loss=.*cannot be read; write lists and dicts in Python's"):
+        options_of(["model.loss=[dict(type='A',x=1),dict(type='B',y=2)]"])
+
+
 def test_check_data_and_split(capsys, tmp_path):
     import numpy as np
     from PIL import Image
