@@ -120,10 +120,11 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
         return result
     thr = found['choices']['consistency']['thr']
     keep('consistency', found['mIoU'])
+    kept = ('--from', work / 'cam')
     for name, refine in (('par', 'par'), ('crf', 'par,crf')):
-        keep(name, pseudo(config, checkpoint, work / name, data, '--amp', '--thr', thr, '--refine', refine)['mIoU'])
+        keep(name, pseudo(config, checkpoint, work / name, data, *kept, '--thr', thr, '--refine', refine)['mIoU'])
     seeds = work / 'sure'
-    pseudo(config, checkpoint, seeds, data, '--amp', '--conf-thr', '0.6', '--cfg-options',
+    pseudo(config, checkpoint, seeds, data, *kept, '--conf-thr', '0.6', '--cfg-options',
            'model.refiner.type=ConfidentSeeds', 'model.refiner.crf.type=DenseCRF', 'model.refiner.crf.preset=irn_label')
     irn = irn_on(config, work, data)
     options = [f'model.cam_checkpoint={checkpoint}', f'train_dataloader.dataset.dataset.folder={seeds}']
@@ -141,8 +142,8 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
 
 def table(records: list[dict]) -> list[str]:
     """Markdown rows: a method with the mean of its seeds, lowest and highest behind it."""
-    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | IRN, best threshold | '
-            'IRN, `--thr consistency` | masks | final, val |',
+    rows = ['| classifier | runs | CAM, best threshold | CAM, `--thr consistency` | + PAR | + CRF | '
+            'IRN, best threshold | IRN, `--thr consistency` | masks | final, val |',
             '|---|---|---|---|---|---|---|---|---|---|']
     for method in dict.fromkeys(r['method'] for r in records):
         mine = [r for r in records if r['method'] == method]

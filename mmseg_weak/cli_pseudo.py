@@ -20,6 +20,8 @@ __all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 @click.option('--conf-thr', type=float, default=0.0, show_default=True, help='Below it a pixel is unknown, 255.')
 @click.option('--refine', default='', help='crf (or crf:PRESET), par, pamr; several with commas, in their order.')
 @click.option('--scores', is_flag=True, help='Write score files too: what eval-pseudo sweeps thresholds over.')
+@click.option('--from', 'kept', help='Folder of an earlier call with --scores: take its class maps instead of the '
+                                      "network's, for another threshold or refinement.")
 @click.option('--amp', is_flag=True, help='Half precision in the network: faster, rounded scores.')
 @click.option('--pictures', type=click.IntRange(1), default=12, show_default=True,
               help='In each part of the contact sheet.')

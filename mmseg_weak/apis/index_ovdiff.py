@@ -49,7 +49,8 @@ def index_ovdiff(config: str | Path, images: str | Path | None = None, draw: str
         device, overwrite, cfg_options, quiet: as of :func:`.index_reco`.
 
     Raises:
-        MissingFileError, DataError: a name has no folder, no readable picture, or no object in any.
+        MissingFileError, DataError: a name has no folder, no readable picture, or no object in any; or the file was
+            made with other settings.
         CheckpointError: the file was made with other networks.
         ConfigError: a config of another method, both sources at once, or none.
     """
@@ -64,6 +65,7 @@ def index_ovdiff(config: str | Path, images: str | Path | None = None, draw: str
     model: OVDiff = open_model(cfg, device, index=str(path))
     if old is not None:
         model.read()  # refuses the file of other networks
+        _check_settings(model, old, path)
     names = as_names(text, '') if text is not None else model.names
     wanted = [name for name, owner in zip(names.names, names.owner) if names.classes[owner] != 'background']
     known = _known(model, old)
@@ -220,6 +222,19 @@ def _known(model: OVDiff, old: Index | None) -> dict[str, dict[str, ClassPrototy
     return found
 
 
+def _settings(model: OVDiff) -> dict:
+    """What prototypes depend on besides networks and pictures."""
+    return dict(num_parts=model.num_parts, count=model.count, support_px=model.support_px, proposals=model.proposals)
+
+
+def _check_settings(model: OVDiff, old: Index, path: Path) -> None:
+    now = _settings(model)
+    wrong = [f'{key}={old.meta[key]!r} (now {value!r})' for key, value in now.items()
+             if old.meta.get(key, value) != value]
+    if wrong:
+        raise DataError(f'{path} was made with {", ".join(wrong)}; make it anew with `{_COMMAND}`, or set model back.')
+
+
 def _write(path: Path, model: OVDiff, known: Mapping[str, Mapping[str, ClassPrototypes]]) -> int:
     """Write what there is; returns the number of names."""
     tensors = dict(model.probes())
@@ -230,5 +245,5 @@ def _write(path: Path, model: OVDiff, known: Mapping[str, Mapping[str, ClassProt
             tensors[f'{extractor.name}.{kind}'] = torch.cat(rows)
             tensors[f'{extractor.name}.{kind}_counts'] = torch.tensor([len(one) for one in rows])
     write_index(path, 'ovdiff', tensors, dict(names=list(known)),
-                dict(spaces=[one.name for one in model.extractors], num_parts=model.num_parts, count=model.count))
+                dict(spaces=[one.name for one in model.extractors], **_settings(model)))
     return len(known)

@@ -109,9 +109,6 @@ class _Bank:
         rows = {path: known[path] for path in dict.fromkeys(paths) if path in known}
         todo = [path for path in dict.fromkeys(paths) if path not in known]
         self.result.skipped += len(rows)
-        if self.old is not None and not todo and len(rows) == len(known):
-            self.references = dict(zip(self.old.texts['names'], self.old.tensors['references']))
-            self.found = dict(zip(self.old.texts['names'], self.old.tensors['found']))
         batches = image_batches(progress(todo, 'index: pictures', quiet=quiet),
                                 lambda image: square(image, self.retriever.side), _BATCH, self.result.broken)
         saved = len(rows)
@@ -125,6 +122,9 @@ class _Bank:
             raise DataError(f'none of {len(self.result.broken)} images could be read; the first: '
                             f'{self.result.broken[0][1]}')
         self._keep(rows)
+        if self.old is not None and rows.keys() == known.keys():
+            self.references = dict(zip(self.old.texts['names'], self.old.tensors['references']))
+            self.found = dict(zip(self.old.texts['names'], self.old.tensors['found']))
         if self.result.written:
             self.write()
 

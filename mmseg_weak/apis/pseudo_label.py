@@ -14,9 +14,8 @@ from mmseg_weak.errors import ConfigError, DataError, WeakError
 from mmseg_weak.evaluation.threshold_choice import AREA_PRIOR, RULES, bin_counts, choose_threshold
 from mmseg_weak.files import check_writable
 
-from .config import find_config
 from .progress import progress
-from .pseudo_files import Records, checkpoint_mark, names_of, settle_settings, write_index
+from .pseudo_files import Records, names_of, settle_settings, write_index
 from .pseudo_sheet import write_sheet
 from .pseudo_worker import Job, Labeller, label_part
 from .refine import build_refiner
@@ -63,7 +62,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
                  scores: bool = False, amp: bool = False, pictures: int = 12, area_prior: float = AREA_PRIOR,
                  shards: int = 1, shard: str | None = None, device: str | None = None,
                  overwrite: bool = False, cfg_options: Mapping[str, Any] | None = None,
-                 quiet: bool = False) -> PseudoLabelResult:
+                 quiet: bool = False, kept: str | Path | None = None) -> PseudoLabelResult:
     """Label the training images of a config, or a folder, with any segmentor, and write a data set.
 
     A method that learns from image tags gives class maps, limited to each image's tags; any other segmentor its
@@ -92,6 +91,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
         overwrite: make masks again that are there (never those corrected by hand).
         cfg_options: overrides of the config.
         quiet: no progress bar.
+        kept: folder of an earlier call with ``scores`` of the same network and images: its class maps are read, and
+            the network does not run. For another threshold or refinement.
 
     Raises:
         ConfigError: options that do not go together, a folder that cannot be written, masks made in another way.
@@ -106,7 +107,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
     if loader is None and images is None:
         loader = 'train_eval'
     job = Job(str(config), None if checkpoint is None else str(checkpoint), out, device, dict(cfg_options or {}),
-              loader, images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores, amp)
+              loader, images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores, amp,
+              None if kept is None else str(kept))
     labeller = Labeller(job)
     names = dict(enumerate(names_of(labeller.paths)))
     records = Records(out)
@@ -114,9 +116,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
     states = {name: records.state(name, known) for name in names.values()}
     corrected = [name for name, state in states.items() if state == 'corrected']
     settle_settings(out, dict(
-        config=find_config(config).name, checkpoint=checkpoint_mark(checkpoint), images=images, tags=tags,
-        loader=loader, thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores, amp=amp,
-        cfg_options={key: str(value) for key, value in job.cfg_options.items()}), overwrite)
+        job.made_with(), thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores, amp=amp,
+        **({} if kept is None else {'from': os.path.abspath(kept)})), overwrite)
     if overwrite:
         records.forget(keep=corrected)
     if isinstance(thr, str):

@@ -19,9 +19,10 @@ from mmseg_weak.files import write_bytes
 from mmseg_weak.models.segmentors.tag import TagSegmentor
 from mmseg_weak.visualization import mask_png
 
-from .config import load_config
+from .config import find_config, load_config
 from .inferencer import SegInferencer
-from .pseudo_files import Records, save_scores
+from .pseudo_files import Records, checkpoint_mark, names_of, save_scores
+from .pseudo_scores import KeptScores
 from .refine import build_refiner
 
 __all__ = ['Job', 'Labeller', 'build_dataset', 'label_part', 'mask_of_scores', 'refine_scores']
@@ -44,6 +45,7 @@ class Job:
         refine: names of the refinements, in order.
         scores: whether to write score files.
         amp: whether the network computes in half precision.
+        kept: a folder of score files that stand in for the network.
     """
     config: str
     checkpoint: str | None
@@ -58,6 +60,13 @@ class Job:
     refine: tuple[str, ...] = ()
     scores: bool = False
     amp: bool = False
+    kept: str | None = None
+
+    def made_with(self) -> dict[str, Any]:
+        """What the class maps depend on."""
+        return dict(config=find_config(self.config).name, checkpoint=checkpoint_mark(self.checkpoint),
+                    images=self.images, tags=self.tags, loader=self.loader,
+                    cfg_options={key: str(value) for key, value in self.cfg_options.items()})
 
 
 def build_dataset(job: Job, cfg: Config, classes: list[str], palette: list) -> Any:
@@ -136,6 +145,12 @@ class Labeller:
                                   f'with a background of their own; use --conf-thr, below which a pixel is unknown.')
             self.model.seed.update(background='constant', thr=float(job.thr))
         self.refiners = [build_refiner(name) for name in job.refine]
+        self.kept = None
+        if job.kept is not None:
+            plain = {key: value for key, value in job.cfg_options.items() if not key.startswith('model.refiner')}
+            own = load_config(job.config, plain).model.get('refiner') is not None
+            self.kept = KeptScores(job.kept, job.made_with(), self.model, own)
+            self.names = names_of(self.paths)
         if job.amp:  # half precision is fastest with the channels last
             self.model.to(memory_format=torch.channels_last)
 
@@ -153,10 +168,14 @@ class Labeller:
         packed = self.dataset[index]
         sample = packed['data_samples']
         tags = sample.get('gt_image_label', None)
-        kind = self.inferencer.device.type
-        with torch.autocast(kind, torch.float16 if kind == 'cuda' else torch.bfloat16, enabled=self.job.amp):
-            result = self.model.test_step(dict(inputs=[packed['inputs']], data_samples=[sample]))[0]
-        scores = result.seg_logits.data.float()
+        if self.kept is not None:
+            image = np.ascontiguousarray(decode_image(self.paths[index])[..., ::-1].transpose(2, 0, 1))
+            scores = self.kept.planes(self.names[index], torch.from_numpy(image).to(self.inferencer.device))
+        else:
+            kind = self.inferencer.device.type
+            with torch.autocast(kind, torch.float16 if kind == 'cuda' else torch.bfloat16, enabled=self.job.amp):
+                result = self.model.test_step(dict(inputs=[packed['inputs']], data_samples=[sample]))[0]
+            scores = result.seg_logits.data.float()
         if len(scores) == 1:  # one sigmoid channel
             scores = torch.cat([1 - scores, scores])
         elif not self.tagged:

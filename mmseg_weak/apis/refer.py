@@ -1,5 +1,6 @@
 """Find what a sentence means: in one image, or in all images of a folder."""
 import copy
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,14 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.files import write_bytes
+from mmseg_weak.models.clip.text import cut_texts
 from mmseg_weak.models.clip.weights import without_weights
 from mmseg_weak.visualization import mask_png, overlay, png_bytes
 
@@ -90,6 +93,7 @@ class Referrer:
                               'for boundaries; give the config of a stage that reads sentences.')
         self.device = next(self.model.parameters()).device
         steps = [step for step in self.cfg.get('test_pipeline', ()) if not str(step['type']).startswith('Load')]
+        self._told: set[str] = set()
         self.pipeline = Compose([TRANSFORMS.build(step) for step in steps])
 
     def sample(self, image: np.ndarray, expression: str = '') -> dict:
@@ -117,9 +121,21 @@ class Referrer:
         if not expression:
             raise DataError('The sentence is empty; say what to look for.')
         bgr = to_bgr(image) if isinstance(image, np.ndarray) else read_image(image)
+        self._tell_cut(expression)
         found = self.model.test_step(self.sample(bgr, expression))[0]
         return ReferPrediction(found.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8),
                                found.seg_logits.data[1].float().cpu().numpy())
+
+
+    def _tell_cut(self, expression: str) -> None:
+        """Say once what is read of a sentence that is longer than the network reads."""
+        if expression in self._told:
+            return
+        self._told.add(expression)
+        limit = self.model.num_tokens
+        for text, count, kept in cut_texts(self.model.clip.text.tokenizer, [expression], limit):
+            print_log(f'{text[:80]!r} has {count} tokens and the network reads {limit} of them, up to {kept[-40:]!r}; '
+                      'say it in fewer words.', 'current', logging.WARNING)
 
 
 @dataclass

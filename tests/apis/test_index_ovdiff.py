@@ -125,6 +125,13 @@ def test_what_is_refused(run, config, pictures, tmp_path):
         run(out=tmp_path / 'other')
 
 
+def test_a_file_of_other_settings_is_refused(run, config):
+    run(text='ball')
+    with pytest.raises(DataError, match=r'index was made with num_parts=2 \(now 3\), count=3 \(now 4\); make it anew '
+                                        'with `mmseg-weak index ovdiff CONFIG --overwrite`, or set model back.'):
+        run(text='drum', cfg_options={'model.num_parts': 3, 'model.count': 4})
+
+
 def test_drawing_goes_on_where_it_stopped(run, config, tmp_path, monkeypatch):
     """A sampler that draws the left half warm; the second call draws only what is missing."""
     import mmseg_weak.methods.openvocab.ovdiff.sampler as module

@@ -85,6 +85,8 @@ def test_own_pictures_and_broken_ones(run, photos):
     assert [path.split('/')[-1] for path in read(result).texts['pictures']] == ['0.png', '1.png', '2.png']
     assert 'empty.png is empty (0 bytes); copy it again' in [s for _, s in result.broken][1]
     references = read(result).tensors['references']
+    again = run(images=photos, text='horse')
+    assert (again.written, again.skipped, len(again.broken)) == (0, 3 + 2, 2)  # broken ones change nothing
     cv2.imwrite(str(photos / 'new.png'), np.full((32, 32, 3), 200, np.uint8))
     grown = run(images=photos, text='horse')
     assert (grown.written, grown.skipped) == (1 + 2, 3)  # one picture, and both references anew

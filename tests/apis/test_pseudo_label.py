@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 from PIL import Image
-from torch import nn
 
 from mmseg_weak.apis.eval_pseudo import eval_pseudo
 from mmseg_weak.apis.new import new_project
@@ -19,64 +18,8 @@ from mmseg_weak.apis.pseudo_worker import mask_of_scores
 from mmseg_weak.apis.train import test as run_test
 from mmseg_weak.datasets import FolderSegDataset, PseudoLabelDataset
 from mmseg_weak.errors import ConfigError, DataError, MissingFileError
-from mmseg_weak.models.segmentors import TagSegmentor
 
 CLASSES = ('background', 'red', 'green')
-
-
-@MODELS.register_module(force=True)
-class ColourMaps(TagSegmentor):
-    """Class maps are the red and the green of an image; a blue pixel above 250 gives NaN."""
-
-    def __init__(self, **kwargs):
-        super().__init__(num_classes=3, data_preprocessor=dict(type='SegDataPreProcessor', mean=[0.0] * 3,
-                                                               std=[1.0] * 3, bgr_to_rgb=True), **kwargs)
-        self.weight = nn.Parameter(torch.ones(1))
-
-    def class_maps(self, images):
-        maps = nn.functional.conv2d(images[:, :2] / 255, torch.eye(2)[:, :, None, None] * self.weight)
-        return maps.float().masked_fill(images[:, 2:] > 250, torch.nan)
-
-    def tag_logits(self, images):
-        return images[:, :2].amax((2, 3)) / 64 - 2
-
-    def loss(self, inputs, data_samples):
-        return dict(loss=self.weight.sum())
-
-
-CONFIG = """
-default_scope = 'mmseg'
-model = dict(type='ColourMaps', seed=dict(scales=(1,), flip='none', thr=0.3))
-train_eval_dataloader = dict(batch_size=1, dataset=dict(type='ImageLabelDataset', data_root='ROOT', images='images',
-    tags='tags.json', masks='truth', with_masks=True, classes=('background', 'red', 'green'),
-    pipeline=[dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackSemiInputs')]))
-"""
-SHOWN = [(1,), (2,), (1, 2), (), (1,), (2,)]
-
-
-@pytest.fixture
-def project(tmp_path):
-    """(config, checkpoint, root): six images of squares whose colours are their classes, tags and true masks."""
-    rng = np.random.default_rng(0)
-    for name in ('images/a', 'truth/a'):
-        (tmp_path / name).mkdir(parents=True)
-    tags = {}
-    for i, classes in enumerate(SHOWN):
-        image = rng.integers(0, 50, (24, 32, 3)).astype(np.uint8)  # RGB
-        truth = np.zeros((24, 32), np.uint8)
-        for c in classes:
-            rows, columns = slice(4, 16), slice(2 + 14 * (c - 1), 14 + 14 * (c - 1))
-            image[rows, columns, c - 1] = 200 + 10 * i
-            truth[rows, columns] = c
-        Image.fromarray(image).save(tmp_path / f'images/a/{i}.png')
-        Image.fromarray(truth).save(tmp_path / f'truth/a/{i}.png')
-        tags[f'{i}.png'] = [CLASSES[c] for c in classes]
-    (tmp_path / 'tags.json').write_text(json.dumps(tags))
-    config = tmp_path / 'colour.py'
-    config.write_text(CONFIG.replace('ROOT', str(tmp_path)))
-    model = MODELS.build(dict(type='ColourMaps', seed=dict(scales=(1,), flip='none')))
-    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'colour.pth')
-    return config, tmp_path / 'colour.pth', tmp_path
 
 
 def read(path):

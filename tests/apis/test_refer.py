@@ -98,6 +98,18 @@ def test_a_sentence_in_photographs(stage1, tmp_path):
     assert (tmp_path / 'out' / 'overlays' / 'a' / 'x.jpg').is_file()
 
 
+def test_a_long_sentence_is_told_once(stage1, monkeypatch):
+    import mmseg_weak.apis.refer as module
+    told = []
+    monkeypatch.setattr(module, 'print_log', lambda text, *_: told.append(text))
+    referrer, image = Referrer(*stage1, device='cpu'), np.zeros((8, 8, 3), np.uint8)
+    long = 'the ball ' * 12
+    for _ in range(2):
+        referrer(image, long)
+    referrer(image, 'the ball')
+    assert len(told) == 1 and "' has 26 tokens and the network reads 20 of them, up to '" in told[0]
+
+
 def test_what_refer_refuses(stage1, walk, tmp_path):
     referrer = Referrer(*stage1, device='cpu')
     with pytest.raises(DataError, match='The sentence is empty'):
