@@ -13,6 +13,7 @@ model = dict(
     cam_checkpoint='work_dirs/cam_mobilenetv2_1xb8-300_coco-mini/iter_300.pth',
     stages=('layer2.0', 'layer2.1', 'layer3', 'layer5', 'layer7'),  # of the classifier's own backbone
     heads=dict(in_channels=(24, 24, 32, 96, 320), strides=(4, 4, 8, 16, 16)),
+    radius=5,  # ours: crops make maps of 64 pixels, VOC's of 128
     seed_source='masks',
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 train_pipeline = [

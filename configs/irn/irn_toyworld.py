@@ -12,6 +12,7 @@ model = dict(
     cam_checkpoint='work_dirs/cam_toyworld/iter_1000.pth',
     stages=('maxpool', 'layer1', 'layer2', 'layer3', 'layer4'),  # of the classifier's own backbone
     heads=dict(in_channels=(16, 16, 32, 64, 128), strides=(4, 4, 8, 8, 8)),
+    radius=5,  # ours: crops make maps of 28 pixels, VOC's of 128
     seeds=dict(strict=0.4, loose=0.2),  # ours: ToyWorld's maps are wider than those of photographs
     walk=dict(exp_times=4),  # ours: maps are 28 pixels wide, VOC's 125, and 256 steps would cross them several times
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))

@@ -54,6 +54,11 @@ def _without_files(node: Any) -> Any:
     return [_without_files(value) for value in node] if isinstance(node, (list, tuple)) else node
 
 
+def _fitting(radius: int, size: tuple[int, int]) -> int:
+    """The radius, or the largest one for which a map of (h,w) has a pixel whose half disc lies inside."""
+    return min(radius, size[0], (size[1] + 1) // 2)
+
+
 class SeedStage(TagSegmentor):
     """A frozen classifier whose class maps are the seeds, and their refined form the result.
 
@@ -147,14 +152,15 @@ class IRNet(SeedStage):
         heads: config of :class:`.IRNetHeads`, without ``type``.
         stages: the five modules of the backbone whose outputs the heads get.
         backbone: config of the frozen backbone (the paper's: ImageNet weights); None takes the classifier's own.
-        radius: pixels of the maps up to which (exclusive) two form a pair.
-        walk: ``beta`` and ``exp_times`` of :class:`.EdgeWalk`.
+        radius: pixels of the maps up to which (exclusive) two form a pair in training; less where a crop is too small
+            for it. Paper: 10.
+        walk: ``beta``, ``exp_times`` and ``radius`` of :class:`.EdgeWalk`. Paper: 10, 8, 5.
         seed: as in :class:`.TagSegmentor`; the background is 0.25 by default.
     """
 
     def __init__(self, cam: dict, num_classes: int, heads: dict | None = None,
                  stages: Sequence[str] = ('maxpool', 'layer1', 'layer2', 'layer3', 'layer4'),
-                 backbone: dict | None = None, radius: int = 5, walk: dict | None = None, seed: dict | None = None,
+                 backbone: dict | None = None, radius: int = 10, walk: dict | None = None, seed: dict | None = None,
                  **kwargs: Any) -> None:
         super().__init__(cam, num_classes, seed={'thr': 0.25, **(seed or {})}, **kwargs)
         if backbone is not None:
@@ -163,7 +169,7 @@ class IRNet(SeedStage):
         self.stages = tuple(stages)
         self.heads = MODELS.build(dict(type='IRNetHeads', **(heads or {})))
         self.radius = radius
-        self.walk = EdgeWalk(radius=radius, **(walk or {}))
+        self.walk = EdgeWalk(**(walk or {}))
 
     def _stem(self) -> torch.nn.Module:
         return self.backbone if 'backbone' in self._modules else self.cam.backbone
@@ -188,8 +194,9 @@ class IRNet(SeedStage):
         """Half of each: alike pairs, different pairs, displacement inside objects and inside the background."""
         edge, displacement = self.boundaries(inputs)
         self.heads.mean_shift.follow(displacement)
-        labels = self.seed_labels(inputs, data_samples, tuple(edge.shape[-2:]))
-        parts = affinity_displacement_losses(edge, displacement, labels, radius=self.radius)
+        size = tuple(edge.shape[-2:])
+        labels, radius = self.seed_labels(inputs, data_samples, size), _fitting(self.radius, size)
+        parts = affinity_displacement_losses(edge, displacement, labels, radius=radius)
         known = labels != 255
         return {name: value / 2 for name, value in parts.items()} | dict(
             known_pixels=known.float().mean() * 100, object_pixels=(known & (labels > 0)).float().mean() * 100)
@@ -256,7 +263,7 @@ class AffinityNet(SeedStage):
         """A quarter for alike pairs of background and of objects each, half for different ones."""
         features = self.pair_features(inputs)
         size = tuple(features.shape[-2:])
-        labels, radius = self.seed_labels(inputs, data_samples, size), min(self.radius, size[0], (size[1] + 1) // 2)
+        labels, radius = self.seed_labels(inputs, data_samples, size), _fitting(self.radius, size)
         known = labels != 255
         return dict(loss_affinity=PairAffinityLoss(radius)(features, labels), known_pixels=known.float().mean() * 100,
                     object_pixels=(known & (labels > 0)).float().mean() * 100)

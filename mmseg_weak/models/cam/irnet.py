@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -37,8 +38,10 @@ class MeanShift(nn.Module):
 
     @torch.no_grad()
     def follow(self, displacement: Tensor, momentum: float = 0.01) -> None:
-        """Move the mean towards that of (B,2,h,w) displacements of a training step, raw."""
-        self.running_mean.lerp_(displacement.float().mean((0, 2, 3)), momentum)
+        """Move the mean towards that of (B,2,h,w) displacements of a training step, raw, of all processes."""
+        mean = displacement.float().mean((0, 2, 3))
+        all_reduce(mean, 'mean')
+        self.running_mean.lerp_(mean, momentum)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,2,h,w)."""

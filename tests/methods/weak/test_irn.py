@@ -131,3 +131,24 @@ def test_classifier_is_loaded_and_the_backbone_may_start_from_it(tmp_path):
 def test_wrong_settings_are_named(kwargs, text):
     with pytest.raises(ConfigError, match=text):
         MODELS.build(dict(dict(type='IRNet', cam=CAM, num_classes=4), **kwargs))
+
+
+def test_training_pairs_reach_ten_pixels_and_the_walk_five():
+    model = irnet(seed_source='masks').train()
+    assert model.radius == 10 and model.walk.radius == 5
+    assert irnet(radius=5, walk=dict(radius=3)).walk.radius == 3
+    mask = torch.zeros(SIDE, SIDE, dtype=torch.long)
+    mask[:, 40:] = 1  # a border in the middle of the map's 20 columns
+    sample, images = tagged([1, 0, 0], masks=[mask]), torch.randn(1, 3, SIDE, SIDE)
+    found = [model.loss(images, sample)]
+    model.radius = 3  # of the columns 2 to 17, none but 8 to 11 has a partner across the border
+    found.append(model.loss(images, sample))
+    assert found[0]['loss_neg'] != found[1]['loss_neg'] and all(loss['loss_neg'] > 0 for loss in found)
+
+
+def test_a_small_crop_makes_do_with_nearer_pairs():
+    model = irnet(seed_source='masks').train()
+    mask = torch.zeros(SIDE, SIDE, dtype=torch.long)
+    mask[:24] = 1
+    losses = model.loss(torch.randn(1, 3, 40, 40), tagged([1, 0, 0], masks=[mask[:40, :40]]))  # a map of 10x10
+    assert losses['loss_pos'] > 0 and losses['loss_neg'] > 0
