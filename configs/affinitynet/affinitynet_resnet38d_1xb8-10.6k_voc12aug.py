@@ -23,7 +23,6 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadMask'),
-    dict(type='RandomRescale', ratio_range=(0.9, 1.54)),  # long side 448 to 768; VOC's photographs have 500
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlipFields', prob=0.5),
     dict(type='PhotoMetricDistortion', brightness_delta=32, contrast_range=(0.7, 1.3), saturation_range=(0.7, 1.3),
@@ -36,9 +35,10 @@ train_dataloader = dict(
     sampler=dict(batch_size=batch),
     dataset=dict(dataset=dict(_delete_=True, type='PseudoLabelDataset', folder=seeds, pipeline=train_pipeline)))
 max_iters = 10582
+# SGD without momentum: the authors' PolyOptimizer hands its weight decay to SGD in the place of the momentum
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4),
+    optimizer=dict(type='SGD', lr=0.1, momentum=5e-4, weight_decay=5e-4),
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))))
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=max_iters, val_interval=max_iters)

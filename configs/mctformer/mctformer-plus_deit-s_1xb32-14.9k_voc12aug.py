@@ -17,11 +17,17 @@ model = dict(
     version='plus',
     data_preprocessor=dict(size=crop_size))
 max_iters = 14895
+no_decay = dict(decay_mult=0.0)
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=3.125e-05, weight_decay=0.05))  # 5e-4 a batch of 512
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=3.125e-05, weight_decay=0.05),  # 5e-4 a batch of 512
+    paramwise_cfg=dict(  # timm's: no decay of norms, biases, tokens and positions
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        custom_keys=dict(cls_token=no_decay, pos_embed=no_decay)))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=1655),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=1655, end=max_iters)
+    dict(type='LinearLR', start_factor=0.032, by_epoch=False, begin=0, end=1655),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=1655, end=max_iters)
 ]
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')

@@ -19,11 +19,17 @@ model = dict(
     seed=dict(scales=(1.0, ), flip='none'),
     data_preprocessor=dict(size=crop_size))
 max_iters = 9960
+no_decay = dict(decay_mult=0.0)
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=6.25e-05, weight_decay=0.05))  # 5e-4 a batch of 512
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=6.25e-05, weight_decay=0.05),  # 5e-4 a batch of 512
+    paramwise_cfg=dict(  # timm's: no decay of norms, biases, tokens and positions
+        norm_decay_mult=0.0,
+        bias_decay_mult=0.0,
+        custom_keys=dict(cls_token=no_decay, pos_embed=no_decay)))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=830),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, by_epoch=False, begin=830, end=max_iters)
+    dict(type='LinearLR', start_factor=0.016, by_epoch=False, begin=0, end=830),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=830, end=max_iters)
 ]
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')

@@ -25,9 +25,10 @@ batch = 8
 train_dataloader = dict(
     batch_size=batch, sampler=dict(batch_size=batch), dataset=dict(dataset=dict(pipeline=train_pipeline)))
 max_iters = 10582
+# SGD without momentum: the authors' PolyOptimizer hands its weight decay to SGD in the place of the momentum
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4),
+    optimizer=dict(type='SGD', lr=0.01, momentum=5e-4, weight_decay=5e-4),
     paramwise_cfg=dict(custom_keys=dict(fc8=dict(lr_mult=10.0), correlation=dict(lr_mult=10.0))))
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=max_iters, val_interval=max_iters)

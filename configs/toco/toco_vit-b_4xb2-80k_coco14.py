@@ -20,6 +20,7 @@ model = dict(
     low_thr=0.25,
     temperature=1.0,
     begin=dict(contrast=12000, seg=8000, main=12000),
+    seed=dict(thr=0.45),
     data_preprocessor=dict(size=crop_size))
 max_iters = 80000
 param_scheduler = [

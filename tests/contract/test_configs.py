@@ -44,6 +44,22 @@ def test_readme_names_only_configs_that_exist(folder):
         assert (ROOT / name).is_file(), name
 
 
+@pytest.mark.parametrize('folder', FOLDERS, ids=lambda p: p.name)
+def test_readme_commands_take_the_last_checkpoint(folder):
+    text = (folder / 'README.md').read_text(encoding='utf-8')
+    for name, iteration in re.findall(r'(configs/[\w./+-]+\.py) \S+/iter_(\d+)\.pth', text):
+        assert Config.fromfile(str(ROOT / name)).train_cfg.max_iters == int(iteration), name
+
+
+def test_recipes_of_irn_have_its_optimizer():
+    """Its PolyOptimizer, which these share, gives the weight decay to SGD in the place of the momentum."""
+    for path in ('cam/cam_resnet50-d16_1xb16-3.3k_voc12aug.py', 'irn/irn_resnet50_1xb32-1k_voc12aug.py',
+                 'affinitynet/affinitynet_resnet38d_1xb8-10.6k_voc12aug.py',
+                 'seam/seam_resnet38d_1xb8-10.6k_voc12aug.py', 'bas/bas_resnet50-d16_4xb4-6.6k_voc12aug.py'):
+        optimizer = Config.fromfile(str(CONFIGS / path)).optim_wrapper.optimizer
+        assert optimizer.momentum == optimizer.weight_decay < 1e-3, path
+
+
 @pytest.mark.smoke
 def test_every_config_loads_and_imports_nothing():
     # mmengine 0.10.7 takes a config with `import os` for one of its lazy kind where Python has frozen that module

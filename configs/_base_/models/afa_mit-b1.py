@@ -36,6 +36,6 @@ model = dict(
     low_thr=0.35,
     begin=dict(seg=2000, walk=6000),
     radius=8,
-    seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax'),
+    seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax', thr=0.45),
     test_cfg=dict(mode='decode'),
     data_preprocessor=dict(type='MultiBranchDataPreprocessor'))

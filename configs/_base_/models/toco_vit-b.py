@@ -30,6 +30,6 @@ model = dict(
     views=dict(
         first=dict(view, blur_prob=1.0), second=dict(view, blur_prob=0.1, solarize_prob=0.2),
         local=dict(view, blur_prob=0.5)),
-    seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax', multiple=16),
+    seed=dict(scales=(1.0, 0.5, 1.5), flip='max', normalize='minmax', thr=0.5, multiple=16),
     test_cfg=dict(mode='decode', scales=(1.0, 1.25, 1.5), flip=True, merge='max'),
     data_preprocessor=dict(type='MultiBranchDataPreprocessor'))
