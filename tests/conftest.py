@@ -23,6 +23,15 @@ def _scope():
         yield
 
 
+@pytest.fixture
+def unformatted_configs(monkeypatch):
+    """mmengine formats the config with yapf at every checkpoint, a second each: leave the text as it is."""
+    import mmengine.config.config as module
+    import yapf.yapflib.yapf_api as yapf
+    monkeypatch.setattr(yapf, 'FormatCode', lambda text, **kwargs: (text, False))
+    monkeypatch.setattr(module, 'FormatCode', yapf.FormatCode, raising=False)
+
+
 @pytest.fixture(scope='session')
 def shared() -> Path:
     """Folder of golden vectors and real photographs; tests that need it are skipped where it is absent."""

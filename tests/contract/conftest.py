@@ -99,7 +99,7 @@ def small_open_vocab(tmp_path):
     def build(config: Config, seed: int = 0):
         torch.manual_seed(seed)
         model = config.model.copy()
-        _forget_files(model)
+        forget_files(model)
         model.clip.update(name='toyworld_clip', cache_dir=None, templates='name')
         for part, size in dict(short_side_px=48, crop_px=32, stride_px=16, multiple_px=8).items():
             if model.test_cfg.get(part):
@@ -133,7 +133,7 @@ def build_small(config: Config):
     side = 70 if 'patch_size=14' in config.pretty_text.replace("'", '').replace(' ', '') else 64
     if model.get('data_preprocessor'):
         model.data_preprocessor = dict(model.data_preprocessor, size=(side, side))
-    _forget_files(model)
+    forget_files(model)
     if isinstance(model.get('clip'), dict):  # ESOL has a number of that name
         for part in filter(None, (model.clip, model.get('judge'))):
             part.update(name='toyworld_clip', cache_dir=None, templates='name')
@@ -158,17 +158,17 @@ def _shrink_vits(model) -> None:
         model.sam.update(arch=arch, img_size=64, window_size=2, out_channels=32)
 
 
-def _forget_files(node) -> None:
+def forget_files(node) -> None:
     """Take out the pretrained files, which a test must not need."""
     if isinstance(node, dict):
         for key in ('init_cfg', 'pretrained', 'checkpoint', 'attributes'):
             if key in node:
                 node[key] = None
         for value in node.values():
-            _forget_files(value)
+            forget_files(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            _forget_files(value)
+            forget_files(value)
 
 
 def random_batch(model, side: int, seed: int = 0) -> dict:

@@ -63,12 +63,8 @@ model = dict(**segmentor, data_preprocessor=dict(
 
 
 @pytest.fixture(autouse=True)
-def _unformatted_configs(monkeypatch):
-    """mmengine formats the config with yapf at every checkpoint, a second each: leave the text as it is."""
-    import mmengine.config.config as module
-    import yapf.yapflib.yapf_api as yapf
-    monkeypatch.setattr(yapf, 'FormatCode', lambda text, **kwargs: (text, False))
-    monkeypatch.setattr(module, 'FormatCode', yapf.FormatCode, raising=False)
+def _unformatted_configs(unformatted_configs):
+    """See ``tests/conftest.py``."""
 
 
 @pytest.fixture

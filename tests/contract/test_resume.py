@@ -1,0 +1,123 @@
+"""Every method that learns from tags: a run that went on from its middle ends as one that was never stopped."""
+import random
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import RUNNERS, TRANSFORMS
+
+from mmseg_weak.compat import load_checkpoint_file
+
+from .conftest import CONFIGS, forget_files, tags_only
+
+SIDE, ITERS = 64, 4
+
+
+def _learns_from_tags(path: Path) -> bool:
+    text = path.read_text(encoding='utf-8')
+    if 'datasets/toyworld_tags.py' in text or "type='MARS'" in text:
+        return not tags_only(str(path.relative_to(CONFIGS)))
+    return any(_learns_from_tags((path.parent / base).resolve()) for base in re.findall(r"'(\.[./\w+-]+_toyworld\.py)'",
+                                                                                       text))
+
+
+METHODS = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.glob('*/*_toyworld.py')
+                 if not path.name.endswith('-tags_toyworld.py') and path.name != 'supervised-pseudo_toyworld.py'
+                 and _learns_from_tags(path))
+
+
+@TRANSFORMS.register_module(force=True)
+class BiasTheLeft:
+    """Mark the left half of a mask as biased, as ``LoadDebiasedMask`` does with a folder of ``debias``."""
+
+    def __call__(self, results: dict) -> dict:
+        biased = np.zeros_like(results['gt_seg_map'])
+        biased[:, :biased.shape[1] // 2] = 1
+        results['gt_biased_map'] = biased
+        results['seg_fields'] = [*results.get('seg_fields', []), 'gt_biased_map']
+        return results
+
+
+def _small(path: str, work_dir: Path) -> Config:
+    """A config's run of four iterations that comes through all stages of its method, on eight images of ToyWorld."""
+    config = Config.fromfile(str(CONFIGS / path))
+    forget_files(config.model)
+    model, data = config.model, config.train_dataloader.dataset.dataset
+    pipeline = [step for step in data.pipeline if step.type not in ('LoadImage', 'LoadDebiasedMask')]
+    if model.type == 'MARS':
+        pipeline.insert(0, dict(type='BiasTheLeft'))
+    for step in pipeline:
+        if step['type'] == 'RandomCrop':
+            step['crop_size'] = (SIDE, SIDE)
+    config.train_dataloader.dataset.dataset = dict(
+        type='ToyWorldDataset', num_images=8, split='train', pipeline=pipeline,
+        supervision=('tags', 'mask') if model.type == 'MARS' else ('tags', ))
+    model.data_preprocessor.size = (SIDE, SIDE)
+    if 'cam_checkpoint' in model:
+        model.cam_checkpoint = None
+    if 'begin' in model:  # stages begin after iterations 0, 1, ...
+        later = sorted({start for start in model.begin.values() if start > 0})
+        model.begin = {key: later.index(start) if start > 0 else start for key, start in model.begin.items()}
+    if 'refine_begin' in model:
+        model.refine_begin = 1
+    if model.type == 'PatchLearningClassifier':
+        model.restart_classifier = True
+    if model.type == 'ESOLClassifier':
+        model.phases = (0.25, 0.75)
+    loader = config.train_dataloader
+    loader.batch_size = loader.sampler.batch_size = 2
+    loader.num_workers, loader.persistent_workers = 0, False
+    config.train_cfg.max_iters = ITERS
+    for scheduler in config.param_scheduler:
+        scheduler.end = ITERS
+    for part in ('val', 'test'):
+        config[f'{part}_dataloader'] = config[f'{part}_cfg'] = config[f'{part}_evaluator'] = None
+    config.default_hooks.checkpoint.update(interval=ITERS // 2, max_keep_ckpts=-1)
+    config.work_dir, config.launcher = str(work_dir), 'none'
+    config.experiment_name = f'{Path(path).stem}_{work_dir.name}'
+    return config
+
+
+def _same(left: Any, right: Any, where: str) -> None:
+    """Two parts of checkpoints are equal, bit for bit."""
+    if isinstance(left, torch.Tensor):
+        assert torch.equal(left, right), where
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys(), where
+        for key, value in left.items():
+            _same(value, right[key], f'{where}.{key}')
+    elif isinstance(left, (list, tuple)):
+        assert len(left) == len(right), where
+        for number, (one, other) in enumerate(zip(left, right)):
+            _same(one, other, f'{where}.{number}')
+    else:
+        assert left == right, where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', METHODS)
+def test_resumed_run_ends_as_the_whole_one(path, tmp_path, unformatted_configs):
+    RUNNERS.build(_small(path, tmp_path / 'whole')).train()
+    (tmp_path / 'parts').mkdir()
+    shutil.copy(tmp_path / f'whole/iter_{ITERS // 2}.pth', tmp_path / 'parts')
+    random.seed(1234)  # what happens in between must not matter
+    torch.rand(17)
+    config = _small(path, tmp_path / 'parts')
+    config.resume = True
+    RUNNERS.build(config).train()
+    middle, whole, parts = (load_checkpoint_file(tmp_path / name) for name in (
+        f'whole/iter_{ITERS // 2}.pth', f'whole/iter_{ITERS}.pth', f'parts/iter_{ITERS}.pth'))
+    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+        _same(whole[part], parts[part], part)
+    assert any(not torch.equal(value, middle['state_dict'][key]) for key, value in whole['state_dict'].items())
+
+
+def test_every_room_of_tags_is_resumed():
+    rooms = {Path(path).parent.name for path in METHODS}
+    assert rooms >= {'afa', 'affinitynet', 'bas', 'cam', 'doei', 'esol', 'excel', 'irn', 'mars', 'mctformer', 'ppl',
+                     'sat', 'seam', 'toco', 'usage', 'weclip'}, sorted(rooms)
