@@ -38,10 +38,16 @@ def grad_cam(scores: Tensor, features: Tensor, present: Tensor | None = None, so
     if softmax:
         scores = scores.softmax(1)
     present = torch.ones_like(scores, dtype=torch.bool) if present is None else present.bool()
+    with torch.autocast(scores.device.type, enabled=False):  # gradients are below what half precision holds
+        return _maps(scores, features, present, reshape or (lambda x: x), relu)
+
+
+def _maps(scores: Tensor, features: Tensor, present: Tensor, reshape: Callable[[Tensor], Tensor],
+          relu: bool) -> Tensor:
+    """See :func:`grad_cam`; scores in full precision."""
     count = int(present.sum(1).max()) if present.numel() else 0
     index = present.to(torch.int8).sort(dim=1, descending=True, stable=True).indices[:, :count]
     used = present.gather(1, index)
-    reshape = reshape or (lambda x: x)
     maps = full_precision(reshape(features.detach()))
     planes = []
     for column, use in zip(index.T, used.T):

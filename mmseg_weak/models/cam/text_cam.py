@@ -68,18 +68,19 @@ def softmax_cams(tower: DenseViT, tokens: Tensor, grid: tuple[int, int], texts: 
         over the heads (B,1+hw,1+hw). None has a gradient.
     """
     block, visual = tower.blocks[-1], tower.visual
-    with torch.enable_grad():
-        y = block.ln_1(tokens.detach()).detach().requires_grad_()
+    tokens = tokens.detach().to(block.ln_1.weight.dtype)
+    with torch.enable_grad(), torch.autocast(tokens.device.type, enabled=False):  # for the gradient's sake
+        y = block.ln_1(tokens).detach().requires_grad_()
         q, k, v = split_heads(y, block.attn.in_proj_weight, block.attn.in_proj_bias, block.attn.num_heads)
         score = Score(q, k)
-        x = tokens.detach() + attended(block, score.apply(v))
+        x = tokens + attended(block, score.apply(v))
         x = x + fed(block, x)
         pooled = visual.ln_post(x[:, 1:]).mean(1) @ visual.proj
         logits = scale * F.normalize(pooled.float(), dim=-1) @ texts.T.float()
         if used is not None:
             logits = logits.masked_fill(~used, -torch.inf)
     maps = grad_cam(logits, y, wanted, softmax=True, reshape=lambda t: tokens_to_map(t, grid))
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(tokens.device.type, enabled=False):
         attention = score.weights().mean(1)
     return normalize_cam(maps, 'minmax', eps=1e-7), logits.detach().softmax(1), attention
 

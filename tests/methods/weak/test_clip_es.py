@@ -42,6 +42,17 @@ def test_probabilities_are_the_towers(tower, tokens):
     assert not maps.requires_grad and not probs.requires_grad
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_around_changes_nothing(tower, tokens, dtype):
+    """The gradient of a probability that is nearly 1 is below the smallest number of float16."""
+    texts, wanted = F.normalize(torch.randn(3, 8), dim=-1), torch.ones(2, 3, dtype=torch.bool)
+    want = softmax_cams(tower, tokens, GRID, texts, 30., wanted)
+    with torch.autocast('cpu', dtype):
+        found = softmax_cams(tower, tokens, GRID, texts, 30., wanted)
+    for one, other in zip(want, found):
+        torch.testing.assert_close(other, one)
+
+
 def test_two_texts_pull_in_opposite_directions(tower, tokens):
     """With two texts p_1 = 1 - p_0: what speaks for one speaks against the other, so their maps never overlap."""
     texts = F.normalize(torch.randn(2, 8), dim=-1)
