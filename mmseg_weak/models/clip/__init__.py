@@ -12,11 +12,11 @@ from .templates import TEMPLATES, resolve_templates
 from .text import TextEncoder, average_templates, load_embeddings, max_over_names
 from .vision import DenseOutput, DenseViT, visual_from_state
 from .weights import fetch_clip, find_weights
-from .windows import slide, window_boxes
+from .windows import middle, slide, window_boxes
 
 __all__ = ['ATTENTION', 'BACKGROUNDS', 'BACKGROUND_NAMES', 'CLIP_MEAN', 'CLIP_STD', 'ClassNames', 'DenseOutput',
            'DenseResNet', 'DenseViT', 'Heads', 'KeptFeatures', 'Mix', 'OpenCLIP', 'POSITION_RULES', 'RefinedFeatures',
            'Score', 'TEMPLATES', 'TextEncoder', 'average_templates', 'build_attention', 'class_lists', 'class_probs',
            'drop_small_classes', 'fetch_clip', 'find_weights', 'keep_features', 'label_map', 'load_embeddings',
-           'max_over_names', 'named_classes', 'parse_classes', 'read_names', 'register_attention',
+           'max_over_names', 'middle', 'named_classes', 'parse_classes', 'read_names', 'register_attention',
            'resize_position_table', 'resolve_templates', 'slide', 'visual_from_state', 'window_boxes']

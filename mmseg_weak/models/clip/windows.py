@@ -6,7 +6,20 @@ from torch import Tensor
 
 from mmseg_weak.errors import ConfigError
 
-__all__ = ['slide', 'window_boxes']
+__all__ = ['middle', 'slide', 'window_boxes']
+
+
+def middle(images: Tensor, ratio: int = 8) -> Tensor:
+    """The middle of images whose long side is more than ``ratio`` times the short one, others as they are.
+
+    For views of a centre square: a strip one pixel high is not enlarged as a whole first.
+
+    >>> middle(torch.zeros(3, 2, 500)).shape
+    torch.Size([3, 2, 16])
+    """
+    most = ratio * min(images.shape[-2:])
+    top, left = (max(n - most, 0) // 2 for n in images.shape[-2:])
+    return images[..., top:top + most, left:left + most]
 
 
 def window_boxes(size: tuple[int, int], crop: int | tuple[int, int], stride: int | tuple[int, int]

@@ -188,6 +188,14 @@ def test_crf_starts_from_all_classes(tmp_path):
     assert torch.equal(sample.pred_sem_seg.data[0], want.argmax(0))
 
 
+def test_a_strip_is_not_enlarged_as_a_whole():
+    strip = torch.arange(40_000.)[None, None, None].expand(1, 3, 1, -1)
+    found = reco.square(strip % 256, 32)
+    assert found.shape == (1, 3, 32, 32)
+    wide = torch.rand(1, 3, 4, 40) * 255
+    torch.testing.assert_close(reco.square(wide, 4), wide[..., 18:22])
+
+
 def test_squares():
     view = reco.square(torch.arange(12.).view(1, 1, 2, 6).expand(1, 3, 2, 6), 2)
     assert view[0, 0].tolist() == [[2, 3], [8, 9]]

@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, near
-from mmseg_weak.models.clip import CLIP_MEAN, CLIP_STD
+from mmseg_weak.models.clip import CLIP_MEAN, CLIP_STD, middle
 from mmseg_weak.models.clip.index_file import check_same_network, need_index, read_index
 from mmseg_weak.models.segmentors import image_boxes
 from mmseg_weak.models.segmentors.open_vocab import forgive_nothing
@@ -172,7 +172,7 @@ class CaSED(BaseSegmentor):
 
     def whole(self, image: Tensor) -> Tensor:
         """The image as CLIP sees it in training: short side and centre; (3,H,W) normalised -> (1,d)."""
-        side = self.test_cfg['image_px']
+        side, image = self.test_cfg['image_px'], middle(image)
         size = tuple(max(round(n * side / min(image.shape[-2:])), side) for n in image.shape[-2:])
         image = F.interpolate(image[None], size, mode='bicubic', align_corners=False, antialias=True)
         top, left = ((n - side) // 2 for n in size)

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import ConfigError, DataError
-from mmseg_weak.models.clip import ClassNames, KeptFeatures, max_over_names
+from mmseg_weak.models.clip import ClassNames, KeptFeatures, max_over_names, middle
 from mmseg_weak.models.clip.index_file import Index, check_same_network, need_index, probe_picture, read_index
 from mmseg_weak.models.clip.kept import BUDGET
 from mmseg_weak.models.segmentors import OpenVocabSegmentor
@@ -23,6 +23,7 @@ _COMMAND = 'mmseg-weak index reco CONFIG'
 
 def square(images: Tensor, side: int) -> Tensor:
     """Short side to ``side`` (bicubic, antialiased), then its centre: (B,3,H,W) RGB, 0 to 255 -> (B,3,side,side)."""
+    images = middle(images)
     height, width = images.shape[-2:]
     factor = side / min(height, width)
     size = max(round(height * factor), side), max(round(width * factor), side)
