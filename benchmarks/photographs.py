@@ -24,13 +24,15 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = ('# Every method over photographs', '',
-        'Towers are ViT-B/16 with random weights: nothing is said of accuracy, only that they run, seconds of the',
-        'processor for a photograph (loading and indexing among them), and the most memory of the process.', '')
+        'Towers are ViT-B/16 (TRIS: RN50) with random weights: nothing is said of accuracy, only that they run,',
+        'seconds of the processor for a photograph (loading and indexing among them), and the most memory of the',
+        'process.', '')
 NAMES = 'person; dog; cat; flower; food; grass; sky'
 TAGGED = {'clip_es': 'clip_es_vit-b16_voc12aug', 'excel': 'excel_vit-b16_1xb4-30k_voc12aug',
           'weclip': 'weclip_vit-b16_1xb4-30k_voc12aug'}
 LOOKS_UP = {'reco': 'reco_deit-s_cityscapes27', 'ovdiff': 'ovdiff_vit-b16_voc21'}
 CASED = 'cased_vit-l14_voc21', {'model.clip.name': 'ViT-B-16'}
+TRIS = 'tris_rn50_1xb16-4k_own', 'tris-stage2_rn50_1xb48-13.3k_refcoco'
 
 
 def photographs(data: Path, count: int) -> list[Path]:
@@ -62,6 +64,34 @@ def words(photos: list[Path], folder: Path) -> list[tuple]:
     torch.manual_seed(0)  # the networks that made the index
     find_words(photos, out, folder / 'words', config, 'random', cfg_options=options, quiet=True)
     masks = [np.asarray(Image.open(path)) for path in sorted((folder / 'words/masks').glob('*.png'))]
+    return [(mask.shape, len(np.unique(mask))) for mask in masks]
+
+
+def sentences(photos: list[Path], folder: Path) -> list[tuple]:
+    """TRIS: stage 1 labels the photographs, stage 2 looks for a sentence; size and number of values of its masks."""
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    from mmseg_weak.apis.config import load_config
+    from mmseg_weak.apis.refer import refer
+    from mmseg_weak.apis.refer_label import refer_label
+    init_default_scope('mmseg')
+    data = 'train_dataloader.dataset.dataset'
+    objects = folder / 'objects.json'
+    objects.write_text(json.dumps([dict(image=str(photo.resolve()), expressions=['a dog', 'the dog on the left'])
+                                   for photo in photos]))
+    options = {'model.clip.pretrained': None, 'model.judge.pretrained': None, f'{data}.objects': str(objects),
+               f'{data}.images': ''}
+    checkpoints = []
+    for stage, config in enumerate(TRIS):
+        model = load_config(config, options if stage == 0 else {'model.clip.pretrained': None}).model
+        checkpoints.append(folder / f'stage{stage}.pth')
+        torch.save(dict(state_dict=MODELS.build(model).state_dict()), checkpoints[-1])
+    labels = refer_label(TRIS[0], checkpoints[0], folder / 'labels', cfg_options=options, quiet=True)
+    assert labels.written == len(photos), labels
+    refer(photos, 'the dog on the left', TRIS[1], checkpoints[1], folder / 'out', quiet=True,
+          cfg_options={'model.clip.pretrained': None})
+    masks = [np.asarray(Image.open(path)) for path in sorted((folder / 'out/masks').rglob('*.png'))]
     return [(mask.shape, len(np.unique(mask))) for mask in masks]
 
 
@@ -105,8 +135,8 @@ def one(method: str, count: int, data: Path) -> None:
     photos = photographs(data, count)
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
-        if method == 'cased':
-            found = words(photos, Path(folder))
+        if method in ('cased', 'tris'):
+            found = (words if method == 'cased' else sentences)(photos, Path(folder))
         else:
             found = (tagged if method in TAGGED else named)(method, photos, Path(folder))
         spent = time.process_time() - start
@@ -131,7 +161,7 @@ def main() -> int:
         return 0
     from mmseg_weak.apis.open_vocab import open_vocab_methods
     rows, failed = [], []
-    for method in args.methods or sorted({*open_vocab_methods(), 'cased', *LOOKS_UP, *TAGGED}):
+    for method in args.methods or sorted({*open_vocab_methods(), 'cased', 'tris', *LOOKS_UP, *TAGGED}):
         done = subprocess.run([sys.executable, '-W', 'ignore', __file__, '--one', method, '--photos', str(args.photos)],
                               capture_output=True, text=True, cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)),
                               check=False)
