@@ -74,7 +74,7 @@ class LoadReferredMask(BaseTransform):
     seg_fields.
 
     Raises:
-        DataError: a mask of another size than its image.
+        DataError: a mask of another size than its image, or a segmentation that cannot be drawn.
     """
 
     def transform(self, results: dict) -> dict:
@@ -84,7 +84,11 @@ class LoadReferredMask(BaseTransform):
             return results
         size = tuple(results['ori_shape'][:2])
         if known['segmentation'] is not None:
-            mask = draw_segmentation(known['segmentation'], size)
+            try:
+                mask = draw_segmentation(known['segmentation'], size)
+            except (DataError, TypeError, ValueError) as error:
+                raise DataError(f'The object {results.get("object_name", "?")} of {results.get("img_path")} cannot be '
+                                f'drawn: {error}') from error
         else:
             values = decode_mask(known['mask'])
             if values.shape != size:
