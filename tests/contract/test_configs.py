@@ -47,7 +47,7 @@ def test_readme_names_only_configs_that_exist(folder):
 @pytest.mark.parametrize('folder', FOLDERS, ids=lambda p: p.name)
 def test_readme_commands_take_the_last_checkpoint(folder):
     text = (folder / 'README.md').read_text(encoding='utf-8')
-    for name, iteration in re.findall(r'(configs/[\w./+-]+\.py) \S+/iter_(\d+)\.pth', text):
+    for name, iteration in re.findall(r'(configs/[\w./+-]+\.py) [\w./$-]+/iter_(\d+)\.pth', text):
         assert Config.fromfile(str(ROOT / name)).train_cfg.max_iters == int(iteration), name
 
 
