@@ -14,7 +14,8 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
     heads=dict(in_channels=(64, 256, 512, 1024, 2048), strides=(4, 4, 8, 16, 16)),
-    walk=dict(beta=10, exp_times=8),
+    radius=10,
+    walk=dict(beta=10, exp_times=8, radius=5),
     thr=0.25,
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', size=crop_size))
 train_pipeline = [
@@ -38,9 +39,10 @@ train_dataloader = dict(
             with_masks=True,
             pipeline=train_pipeline)))
 max_iters = 3975
+# SGD without momentum: IRNet's PolyOptimizer hands its weight decay to SGD in the place of the momentum
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+    optimizer=dict(type='SGD', lr=0.1, momentum=1e-4, weight_decay=1e-4),
     paramwise_cfg=dict(custom_keys=dict(displace=dict(lr_mult=10.0))))
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=max_iters, val_interval=max_iters + 1)

@@ -35,7 +35,7 @@ from mmseg_weak.models.cam import confident_labels, multi_scale_cam, normalize_c
 from mmseg_weak.models.cam.boundaries import mean_edges, spread_to_edges
 from mmseg_weak.models.cam.seeds import box_mask
 from mmseg_weak.models.clip.weights import without_weights
-from mmseg_weak.models.losses.pair_affinity import PairAffinityLoss, affinity_displacement_losses
+from mmseg_weak.models.losses.pair_affinity import PairAffinityLoss, affinity_displacement_losses, fitting_radius
 from mmseg_weak.models.refine import AffinityWalk, EdgeWalk
 from mmseg_weak.models.refine.pairs import feature_affinity
 from mmseg_weak.models.segmentors import TagSegmentor, image_boxes
@@ -52,11 +52,6 @@ def _without_files(node: Any) -> Any:
         node = without_weights(node) if node.get('type') == 'OpenCLIP' else node
         return {key: None if key in _FILES else _without_files(value) for key, value in node.items()}
     return [_without_files(value) for value in node] if isinstance(node, (list, tuple)) else node
-
-
-def _fitting(radius: int, size: tuple[int, int]) -> int:
-    """The radius, or the largest one for which a map of (h,w) has a pixel whose half disc lies inside."""
-    return min(radius, size[0], (size[1] + 1) // 2)
 
 
 class SeedStage(TagSegmentor):
@@ -195,7 +190,7 @@ class IRNet(SeedStage):
         edge, displacement = self.boundaries(inputs)
         self.heads.mean_shift.follow(displacement)
         size = tuple(edge.shape[-2:])
-        labels, radius = self.seed_labels(inputs, data_samples, size), _fitting(self.radius, size)
+        labels, radius = self.seed_labels(inputs, data_samples, size), fitting_radius(self.radius, size)
         parts = affinity_displacement_losses(edge, displacement, labels, radius=radius)
         known = labels != 255
         return {name: value / 2 for name, value in parts.items()} | dict(
@@ -263,7 +258,7 @@ class AffinityNet(SeedStage):
         """A quarter for alike pairs of background and of objects each, half for different ones."""
         features = self.pair_features(inputs)
         size = tuple(features.shape[-2:])
-        labels, radius = self.seed_labels(inputs, data_samples, size), _fitting(self.radius, size)
+        labels, radius = self.seed_labels(inputs, data_samples, size), fitting_radius(self.radius, size)
         known = labels != 255
         return dict(loss_affinity=PairAffinityLoss(radius)(features, labels), known_pixels=known.float().mean() * 100,
                     object_pixels=(known & (labels > 0)).float().mean() * 100)

@@ -27,10 +27,15 @@ from mmseg_weak.models.refine.pairs import (
 from .common import full_precision
 
 __all__ = ['AffinityDisplacementLoss', 'AttentionAffinityLoss', 'PairAffinityLoss', 'affinity_displacement_losses',
-           'affinity_labels', 'attention_affinity_loss', 'displacement_total', 'pair_affinity_loss', 'pair_counts',
-           'pair_labels']
+           'affinity_labels', 'attention_affinity_loss', 'displacement_total', 'fitting_radius',
+           'pair_affinity_loss', 'pair_counts', 'pair_labels']
 
 _EPS = 1e-5
+
+
+def fitting_radius(radius: int, size: tuple[int, int]) -> int:
+    """The radius, or the largest one for which a map of (h,w) has a pixel whose half disc lies inside."""
+    return min(radius, size[0], (size[1] + 1) // 2)
 
 
 @torch.no_grad()

@@ -232,7 +232,7 @@ def test_boundaries_are_learnt_from_sure_pixels():
     torch.manual_seed(0)
     model = MODELS.build(WALK)
     model.train()
-    assert not model.backbone.training
+    assert not model.backbone.training and (model.radius, model.walk.radius) == (10, 5)
     images, samples = batch(masks=True)
     losses = model.loss(images, samples)
     sum(value for name, value in losses.items() if 'loss' in name).backward()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmseg_weak.errors import DataError
 from mmseg_weak.models.cam.boundaries import mean_edges, spread_to_edges
-from mmseg_weak.models.losses.pair_affinity import affinity_displacement_losses
+from mmseg_weak.models.losses.pair_affinity import affinity_displacement_losses, fitting_radius
 from mmseg_weak.models.refine import EdgeWalk
 from mmseg_weak.models.utils.split import find_modules, module_outputs
 
@@ -28,8 +28,9 @@ class TRISWalk(BaseSegmentor):
         backbone: config of the frozen backbone. Paper: ResNet-50 of ImageNet.
         stages: five of its modules.
         heads: arguments of :class:`.IRNetHeads`.
-        radius: pixels of the maps up to which (exclusive) two form a pair.
-        walk: ``beta`` and ``exp_times`` of :class:`.EdgeWalk`. Paper: 10, 8.
+        radius: pixels of the maps up to which (exclusive) two form a pair in training; less where a crop is too small
+            for it. IRNet: 10.
+        walk: ``beta``, ``exp_times`` and ``radius`` of :class:`.EdgeWalk`. Paper: 10, 8, IRNet's 5.
         thr: see above. Paper: 0.25.
         data_preprocessor, init_cfg: as in mmseg.
     """
@@ -37,14 +38,14 @@ class TRISWalk(BaseSegmentor):
     num_classes, refers = 2, False
 
     def __init__(self, backbone: dict, stages: Sequence[str] = ('maxpool', 'layer1', 'layer2', 'layer3', 'layer4'),
-                 heads: dict | None = None, radius: int = 5, walk: dict | None = None, thr: float = 0.25,
+                 heads: dict | None = None, radius: int = 10, walk: dict | None = None, thr: float = 0.25,
                  data_preprocessor: dict | None = None, init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.backbone = MODELS.build(backbone).requires_grad_(False)
         find_modules(self.backbone, stages, 'model.stages')
         self.stages, self.radius, self.thr, self.align_corners = tuple(stages), radius, thr, False
         self.heads = MODELS.build(dict(type='IRNetHeads', **(heads or {})))
-        self.walk = EdgeWalk(radius=radius, **(walk or {}))
+        self.walk = EdgeWalk(**(walk or {}))
 
     def train(self, mode: bool = True) -> 'TRISWalk':
         """The backbone stays in eval mode."""
@@ -66,8 +67,9 @@ class TRISWalk(BaseSegmentor):
         edge, displacement = self.boundaries(inputs)
         self.heads.mean_shift.follow(displacement)
         labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples]).to(inputs.device)
-        labels = F.interpolate(labels.float(), tuple(edge.shape[-2:]), mode='nearest')[:, 0].long()
-        parts = affinity_displacement_losses(edge, displacement, labels, radius=self.radius)
+        size = tuple(edge.shape[-2:])
+        labels = F.interpolate(labels.float(), size, mode='nearest')[:, 0].long()
+        parts = affinity_displacement_losses(edge, displacement, labels, radius=fitting_radius(self.radius, size))
         known = labels != 255
         return {name: value / 2 for name, value in parts.items()} | dict(
             known_pixels=known.float().mean() * 100, object_pixels=(known & (labels == 1)).float().mean() * 100)
