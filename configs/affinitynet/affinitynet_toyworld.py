@@ -14,3 +14,4 @@ model = dict(
     walk=dict(exp_times=4),  # ours, as for IRNet
     seed=dict(background='constant', thr=0.3),  # ours: one score, as plain CAM has
     data_preprocessor=_base_.model['data_preprocessor'])
+lift = dict(expected=-2.5)  # measured, seed 0

@@ -2,4 +2,4 @@
 _base_ = './cam_toyworld.py'
 train_dataloader = dict(dataset=dict(dataset=dict(tag_noise=dict(swap_ratio=0.1))))
 train_eval_dataloader = dict(dataset=dict(tag_noise=dict(swap_ratio=0.1)))
-lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=-4.9)  # measured, seed 0

@@ -2,4 +2,4 @@
 # `mmseg-weak index cased cased_toyworld` first.
 _base_ = './cased-image_toyworld.py'
 model = dict(mode='dense')
-lift = dict(baseline='cased/cased-image_toyworld.py', measure='nearest_mIoU', expected=None)
+lift = dict(baseline='cased/cased-image_toyworld.py', measure='nearest_mIoU', expected=20.9)  # measured, seed 0

@@ -24,4 +24,4 @@ param_scheduler = [dict(type='MultiStepLR', milestones=[480], gamma=0.1, begin=0
 train_cfg = dict(type='WeakIterTrainLoop', max_iters=max_iters, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=6.2)  # measured, seed 0

@@ -14,4 +14,4 @@ val_evaluator = None
 test_dataloader = dict(dataset=dict(num_images=100, split='val'))
 test_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_cfg = dict(type='TestLoop')
-lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=-5.3)  # measured, seed 0

@@ -14,4 +14,4 @@ model = dict(
     seed=_base_.model['seed'],
     data_preprocessor=_base_.model['data_preprocessor'])
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(offset=dict(lr_mult=0.1))))
-lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=-16.1)  # measured, seed 0

@@ -9,4 +9,4 @@ model = dict(
     background='toyworld',
     refiner=dict(dilations=(2, 4)),  # ours: the published 8 and 16 are for photographs of 500 pixels
     test_cfg=dict(short_side_px=128, crop_px=0))
-lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=21.3)  # measured, seed 0

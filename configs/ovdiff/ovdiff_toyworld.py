@@ -29,4 +29,4 @@ model = dict(
 needs = dict(
     steps=[['index', 'ovdiff', 'ovdiff_toyworld', '--out', '{folder}/prototypes.safetensors']],
     options={'model.index': '{folder}/prototypes.safetensors'})
-lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=8.4)  # measured, seed 0

@@ -12,4 +12,4 @@ model = dict(
     grid=2,
     seed=_base_.model['seed'],
     data_preprocessor=_base_.model['data_preprocessor'])
-lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_toyworld.py', measure='seed_mIoU', expected=0.5)  # measured, seed 0

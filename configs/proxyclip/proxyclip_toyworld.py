@@ -9,4 +9,4 @@ model = dict(
     background='toyworld',
     proxy=dict(model_name='toyworld_vit', out_indices=(5, ), checkpoint='mmseg_weak://toyworld_vit.pth'),
     test_cfg=dict(short_side_px=128, crop_px=0, multiple_px=8))
-lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=17.9)  # measured, seed 0

@@ -25,4 +25,4 @@ model = dict(
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(loc_token=_base_.heads, loc_embed=_base_.heads)))
 val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
-lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=7.4)  # measured, seed 0

@@ -8,4 +8,4 @@ model = dict(
     names='toyworld',
     background='toyworld',
     test_cfg=dict(short_side_px=128, crop_px=0))
-lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=9.2)  # measured, seed 0

@@ -18,4 +18,4 @@ model = dict(
     sam=dict(_delete_=True, type='ViTCorrelation', backbone=vit),
     refine=None,
     test_cfg=dict(short_side_px=128, crop_px=0))
-lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='clip/clip_toyworld.py', measure='mIoU', expected=13.9)  # measured, seed 0

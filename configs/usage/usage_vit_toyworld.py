@@ -19,4 +19,4 @@ optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(classifier=dict(lr_mult
 custom_hooks = [dict(type='EMATeacherHook')]
 val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
-lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=-14.6)  # measured, seed 0

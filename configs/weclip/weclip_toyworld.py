@@ -19,4 +19,4 @@ model = dict(
         std=(68.5005327, 66.6321579, 70.32316305)))
 val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
-lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=-12.9)  # measured, seed 0
