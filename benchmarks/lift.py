@@ -4,10 +4,10 @@
     python benchmarks/lift.py --methods unimatch --seeds 0 1 2
     python benchmarks/lift.py --page-only
 
-A `*_toyworld.py` config names its baseline, its measure and the lift its author expects (`lift = dict(...)`). Each run
-is a process of its own through tools/train.py, or tools/test.py where nothing is trained; a run that is already there
-is not made again. A lift more than 3 points from the expected one is named. The measure is taken at the last iteration on the 100 validation images, not at the best one. Prints
-a table, asserts nothing.
+A `*_toyworld.py` config names its baseline, its measure and the lift its author expects (`lift = dict(...)`); one that
+is more than 3 points off is named. Each run is a process of its own through tools/train.py, or tools/test.py where
+nothing is trained; a run that is already there is not made again. The measure is taken at the last iteration on the 100
+validation images, not at the best one. Prints a table, asserts nothing.
 """
 import argparse
 import json

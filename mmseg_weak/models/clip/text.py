@@ -122,11 +122,15 @@ class TextEncoder(nn.Module):
             self._weights = digest.hexdigest()
         return self._weights
 
+    def _activation(self) -> str:
+        """Which one the tower has; the same weights say something else with another."""
+        return ' '.join(sorted({type(part).__name__ for part in self.model.modules()} & {'GELU', 'QuickGELU'}))
+
     def _cache_file(self, names: tuple[str, ...], templates: tuple[str, ...]) -> Path | None:
         if self.cache_dir is None:
             return None
         digest = hashlib.sha256(self.weights_hash().encode())
-        for part in (self.name, f'{self.context_length}', '\0'.join(templates), '\0'.join(names)):
+        for part in (self.name, f'{self.context_length}', self._activation(), '\0'.join(templates), '\0'.join(names)):
             digest.update(hashlib.sha256(part.encode()).digest())
         return self.cache_dir / f'{digest.hexdigest()}.npy'
 

@@ -20,10 +20,10 @@ def encoder(tmp_path):
 
     from mmseg_weak.models.clip import TextEncoder
 
-    def make(templates='photo', cache_dir=tmp_path / 'kept', seed=0):
+    def make(templates='photo', cache_dir=tmp_path / 'kept', seed=0, quick=False):
         torch.manual_seed(seed)
         model = CLIP(8, dict(layers=1, width=64, patch_size=16, image_size=32),
-                     dict(context_length=24, width=16, heads=2, layers=2)).eval().requires_grad_(False)
+                     dict(context_length=24, width=16, heads=2, layers=2), quick_gelu=quick).eval().requires_grad_(False)
         return TextEncoder(model, open_clip.SimpleTokenizer(context_length=24), 'tiny', templates, cache_dir)
     return make
 
@@ -97,7 +97,8 @@ def test_cache_is_found_again_and_depends_on_everything(encoder, tmp_path):
     assert len(files) == 1
     np.save(files[0], np.full((2, 8), 7, np.float32))  # a mark that only the cache can give
     assert float(encoder()(['cat', 'dog']).mean()) == 7
-    for other in (encoder(seed=1)(['cat', 'dog']), encoder('name')(['cat', 'dog']), encoder()(['dog', 'cat'])):
+    for other in (encoder(seed=1)(['cat', 'dog']), encoder('name')(['cat', 'dog']), encoder()(['dog', 'cat']),
+                  encoder(quick=True)(['cat', 'dog'])):
         assert float(other.mean()) != 7
     files[0].write_bytes(b'broken')
     assert torch.allclose(encoder()(['cat', 'dog']), first)
