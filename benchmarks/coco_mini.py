@@ -3,6 +3,7 @@
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods cam seam --seeds 0 1     # seeds alone
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods cam --seeds 0 1 --chain  # and all steps to val
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods mars --seeds 0 1         # on the masks of cam's chain
+    MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods supervised               # true masks
     python benchmarks/coco_mini.py --page-only
 
 A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` has two: `cam:squeezenet` takes the one
@@ -76,6 +77,29 @@ def irn_on(config: Path, work: Path, data: str) -> Path:
     return work / 'irn.py'
 
 
+def second_stage(config: str, work: Path, seed: int, start: Path | None, data: str, *options: str) -> float:
+    """mIoU on val of a segmentation network whose backbone starts from a classifier's."""
+    config = next((ROOT / 'configs/supervised').glob(config))
+    if start is not None:
+        options = (*options, f'model.backbone.init_cfg.checkpoint={start}', 'model.backbone.init_cfg.prefix=backbone.')
+    train(config, work, seed, data, *options)
+    scores = [json.loads(line) for path in sorted(work.glob('*/vis_data/scalars.json'))
+              for line in path.read_text().splitlines()]
+    return [row['mIoU'] for row in scores if 'mIoU' in row][-1]
+
+
+def run_supervised(seed: int, out: Path, data: str) -> dict:
+    """The second stage on true masks, started from plain CAM with the same seed."""
+    classifier, work = out / 'cam-mobilenetv2' / f'seed{seed}' / 'last_checkpoint', out / 'supervised' / f'seed{seed}'
+    if not classifier.is_file():
+        raise SystemExit(f'{classifier} is not there; run --methods cam:mobilenetv2 --seeds {seed} first.')
+    start = time.time()
+    val = second_stage('*coco-mini.py', work, seed, Path(classifier.read_text().strip()), data)
+    result = dict(method='supervised', seed=seed, seconds=dict(val=round(time.time() - start)), val=val)
+    (work / 'record.json').write_text(json.dumps(result, indent=1))
+    return result
+
+
 def run_mars(seed: int, out: Path, data: str) -> dict:
     """MARS on the refined masks of plain CAM with the same seed."""
     masks, work = out / 'cam-mobilenetv2' / f'seed{seed}' / 'crf', out / 'mars' / f'seed{seed}'
@@ -98,8 +122,8 @@ def run_mars(seed: int, out: Path, data: str) -> dict:
 
 def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
     """All steps of a method with one seed."""
-    if method == 'mars':
-        return run_mars(seed, out, data)
+    if method in ('mars', 'supervised'):
+        return (run_mars if method == 'mars' else run_supervised)(seed, out, data)
     config, work = config_of(method), out / method.replace(':', '-') / f'seed{seed}'
     record = work / 'record.json'
     result = json.loads(record.read_text()) if record.is_file() else dict(method=method, seed=seed, seconds={})
@@ -132,11 +156,9 @@ def run(method: str, seed: int, chain: bool, out: Path, data: str) -> dict:
     found = pseudo(irn, walker, work / 'irn', data, '--scores', '--amp', '--thr', 'consistency')
     keep('irn_seeds', found['choices']['best (oracle)']['mIoU'])
     keep('irn', found['mIoU'])
-    second = next((ROOT / 'configs/supervised').glob('*coco-mini-pseudo.py'))
-    train(second, work / 'val', seed, data, f'train_dataloader.dataset.dataset.folder={work / "irn"}')
-    scores = [json.loads(line) for path in sorted((work / 'val').glob('*/vis_data/scalars.json'))
-              for line in path.read_text().splitlines()]
-    keep('val', [row['mIoU'] for row in scores if 'mIoU' in row][-1])
+    alike = Config.fromfile(str(config)).model.backbone.type == 'MobileNetV2'  # else from ImageNet's weights
+    keep('val', second_stage('*coco-mini-pseudo.py', work / 'val', seed, checkpoint if alike else None, data,
+                             f'train_dataloader.dataset.dataset.folder={work / "irn"}'))
     return result
 
 
