@@ -44,7 +44,8 @@ __all__ = ['WeCLIP', 'spread_maps', 'token_relation']
 def token_relation(fused: Tensor) -> Tensor:
     """P = sigmoid(X^T X), neither normalised nor scaled: (B,c,h,w) -> (B,hw,hw)."""
     x = full_precision(fused).flatten(2)
-    return (x.transpose(1, 2) @ x).sigmoid()
+    with torch.autocast(x.device.type, enabled=False):  # products of long vectors leave half precision's range
+        return (x.transpose(1, 2) @ x).sigmoid()
 
 
 def spread_maps(maps: Tensor, attention: list[Tensor], present: Tensor, relation: Tensor | None, last: int = 8,

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_weak.models.losses.common import full_precision
 from mmseg_weak.models.refine import Refiner
 
 from .class_attention import attention_transition, choose_attention, refine_by_attention
@@ -30,7 +31,10 @@ def refined_class_maps(maps: Tensor, attention: Tensor, present: Tensor, relatio
     Returns:
         (B,K,h,w), not normalised.
     """
-    return refine_by_attention(maps, attention_transition(affinity_of(attention, relation)), share, present)
+    maps, attention = full_precision(maps), full_precision(attention)
+    relation = None if relation is None else full_precision(relation)
+    with torch.autocast(maps.device.type, enabled=False):  # the maps' range is small until they are normalised
+        return refine_by_attention(maps, attention_transition(affinity_of(attention, relation)), share, present)
 
 
 def maps_to_planes(refined: Tensor, size: tuple[int, int], power: float = 1.0, present: Tensor | None = None) -> Tensor:

@@ -101,5 +101,6 @@ def mean_attention(attention: list[Tensor], last: int = 8) -> Tensor:
 
 def refined_maps(maps: Tensor, affinity: Tensor, present: Tensor, share: float = 0.4) -> Tensor:
     """CAA, then each map to [0, 1] again: (B,K,h,w), (B,hw,hw), (B,K) -> (B,K,h,w)."""
-    refined = refine_by_attention(maps, attention_transition(affinity), share, present)
+    with torch.autocast(maps.device.type, enabled=False):
+        refined = refine_by_attention(maps, attention_transition(affinity), share, present)
     return normalize_cam(refined, 'minmax', 1e-7, present)

@@ -89,3 +89,10 @@ def test_halves_with_an_offset():
     logits, label = torch.zeros(1, 2, 1, 2), torch.tensor([[[0, 1]]])
     torch.testing.assert_close(split_cross_entropy(logits, label, eps=1.), torch.tensor(2.).log() / 2)
     assert split_cross_entropy(logits, label * 0 + 255, eps=1.) == 0
+
+
+def test_surgery_is_done_in_full_precision():
+    features, texts = torch.randn(2, 7, 8), F.normalize(torch.randn(4, 8), dim=-1)
+    want = excel.surgery_maps(features, texts, 3, (2, 3))
+    with torch.autocast('cpu', torch.bfloat16):
+        torch.testing.assert_close(excel.surgery_maps(features, texts, 3, (2, 3)), want)

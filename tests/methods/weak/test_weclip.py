@@ -34,6 +34,17 @@ def test_relation_by_hand():
     torch.testing.assert_close(weclip.token_relation(x)[0], want)
 
 
+def test_half_precision_around_changes_no_map():
+    x, maps = torch.randn(2, 4, 3, 3), torch.rand(2, 2, 3, 3)
+    attention = [torch.randn(2, 10, 10).softmax(-1) for _ in range(3)]
+
+    def spread():
+        return weclip.spread_maps(maps, attention, torch.ones(2, 2, dtype=torch.bool), weclip.token_relation(x))
+    want = spread()
+    with torch.autocast('cpu', torch.float16):
+        torch.testing.assert_close(spread(), want)
+
+
 def test_blocks_that_agree_with_the_decoder_spread():
     """P of ones: d = sum of (1 - A), so the block with the larger sum stays; without P it is the mean of others."""
     blocks = [torch.rand(1, 5, 5) for _ in range(3)]

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_weak.models.clip import DenseViT
+from mmseg_weak.models.losses.common import full_precision
 
 __all__ = ['calibrated_tokens', 'patch_text_maps', 'recent_attention', 'relation_map', 'surgery_maps']
 
@@ -57,8 +58,9 @@ def surgery_maps(features: Tensor, texts: Tensor, num_classes: int, grid: tuple[
     Returns:
         (B,num_classes,h,w) in [0, 1], without gradient.
     """
-    features = F.normalize(features.detach().float(), dim=1 if over == 'tokens' else 2)
-    maps = patch_text_maps(features, texts.float())[:, 1:, :num_classes]
+    with torch.autocast(features.device.type, enabled=False):  # differences of nearly equal sums
+        features = F.normalize(features.detach().float(), dim=1 if over == 'tokens' else 2)
+        maps = patch_text_maps(features, texts.float())[:, 1:, :num_classes]
     return maps.transpose(1, 2).unflatten(2, grid)
 
 
@@ -104,7 +106,8 @@ def recent_attention(attention: Sequence[Tensor], last: int = 6, summed: int = 0
 
 def relation_map(features: Tensor, scale: float = 3.0, per_image: bool = True) -> Tensor:
     """P = sigmoid(scale (S - mean S)), S the cosines of all pairs of places: (B,c,h,w) -> (B,hw,hw)."""
-    x = F.normalize(features.flatten(2), dim=1)
-    similarity = x.transpose(1, 2) @ x
-    mean = similarity.mean((1, 2), keepdim=True) if per_image else similarity.mean()
-    return (scale * (similarity - mean)).sigmoid()
+    with torch.autocast(features.device.type, enabled=False):
+        x = F.normalize(full_precision(features).flatten(2), dim=1)
+        similarity = x.transpose(1, 2) @ x
+        mean = similarity.mean((1, 2), keepdim=True) if per_image else similarity.mean()
+        return (scale * (similarity - mean)).sigmoid()
