@@ -1,5 +1,5 @@
-# WeCLIP on VOC 2012 train_aug (CVPR 2024, main results): 76.4 mIoU on val with scales and CRF. Crop 320, 4 images on
-# one GPU; rate 2e-4, ten times that for the decoder.
+# WeCLIP on VOC 2012 train_aug (CVPR 2024, main results): 76.4 mIoU on val with scales and CRF, recalled from the paper.
+# Crop 320, 4 images on one GPU; rate 2e-4, ten times that for the decoder.
 _base_ = [
     '../_base_/models/weclip_vit-b16.py', '../_base_/datasets/voc12_tags.py', '../_base_/schedules/tags_clip_30k.py',
     '../_base_/default_runtime.py'
