@@ -22,8 +22,9 @@ def encoder(tmp_path):
 
     def make(templates='photo', cache_dir=tmp_path / 'kept', seed=0, quick=False):
         torch.manual_seed(seed)
-        model = CLIP(8, dict(layers=1, width=64, patch_size=16, image_size=32),
-                     dict(context_length=24, width=16, heads=2, layers=2), quick_gelu=quick).eval().requires_grad_(False)
+        text = dict(context_length=24, width=16, heads=2, layers=2)
+        model = CLIP(8, dict(layers=1, width=64, patch_size=16, image_size=32), text, quick_gelu=quick)
+        model.eval().requires_grad_(False)
         return TextEncoder(model, open_clip.SimpleTokenizer(context_length=24), 'tiny', templates, cache_dir)
     return make
 
