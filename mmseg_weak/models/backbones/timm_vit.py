@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_weak.errors import ConfigError, MissingFileError, near
+from mmseg_weak.errors import CheckpointError, ConfigError, MissingFileError, near
 
 from ..utils.split import module_outputs
 from ..utils.weights import resolve_weights
@@ -34,7 +34,8 @@ class TimmViT(BaseModule):
 
     Raises:
         ConfigError: timm is not installed or does not know the model.
-        MissingFileError: the checkpoint is not there (when weights are initialised).
+        MissingFileError, CheckpointError: the checkpoint is not there, or holds other weights (when weights are
+            initialised).
     """
 
     def __init__(self, model_name: str, out_indices: Sequence[int] = (2, 5, 8, 11), checkpoint: str | None = None,
@@ -54,7 +55,7 @@ class TimmViT(BaseModule):
         if not all(0 <= i < depth for i in out_indices):
             raise ConfigError(f'model.backbone.out_indices is {tuple(out_indices)} and {model_name} has blocks 0 to '
                               f'{depth - 1}.')
-        self.out_indices = list(out_indices)
+        self.out_indices, self.model_name = list(out_indices), model_name
         self.patch_size = self.vit.patch_embed.patch_size[0]
         self.checkpoint, self.frozen = checkpoint, frozen
         if frozen:
@@ -71,7 +72,12 @@ class TimmViT(BaseModule):
                                    'local file of ViT weights, or None to start from scratch.')
         from timm.models import load_checkpoint
         from timm.models.vision_transformer import checkpoint_filter_fn
-        load_checkpoint(self.vit, path, filter_fn=checkpoint_filter_fn, strict=False, weights_only=True)
+        found = load_checkpoint(self.vit, path, filter_fn=checkpoint_filter_fn, strict=False, weights_only=True)
+        missing = list(getattr(found, 'missing_keys', ()))
+        if missing:  # a head that is too much is forgiven, weights that would stay random are not
+            raise CheckpointError(f'{self.checkpoint} lacks {len(missing)} of the {len(self.vit.state_dict())} weights '
+                                  f'of {self.model_name}, the first is {missing[0]}; give the file of this backbone '
+                                  'alone, in the names of timm or of its authors.')
 
     def train(self, mode: bool = True) -> 'TimmViT':
         """A frozen backbone stays in eval mode."""

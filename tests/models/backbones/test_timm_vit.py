@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from mmseg_weak.errors import ConfigError, MissingFileError
+from mmseg_weak.errors import CheckpointError, ConfigError, MissingFileError
 
 pytest.importorskip('timm', reason='timm is an optional requirement')
 NAME = 'vit_tiny_patch16_224'
@@ -42,6 +42,17 @@ def test_checkpoint_round_trip(tmp_path):
     target.init_weights()
     image = torch.randn(1, 3, 32, 32)
     assert torch.equal(source(image)[1], target(image)[1])
+
+
+@pytest.mark.parametrize('names, count', [('teacher.{}', 150), ('{}', 1)])
+def test_weights_that_would_stay_random_are_told(tmp_path, names, count):
+    state = build().vit.state_dict()
+    if names == '{}':
+        del state['norm.bias']
+    torch.save({names.format(key): value for key, value in state.items()}, tmp_path / 'vit.pth')
+    with pytest.raises(CheckpointError, match=rf'vit.pth lacks {count} of the 150 weights of vit_tiny_patch16_224, '
+                                              r'the first is [\w.]+; give the file of this backbone alone'):
+        build(checkpoint=str(tmp_path / 'vit.pth')).init_weights()
 
 
 def test_heads_of_the_last_block_give_its_attention():
