@@ -164,7 +164,8 @@ class TextEncoder(nn.Module):
         step = max(1, 16 * 80 // len(templates))
         for i in range(0, len(new), step):
             some = new[i:i + step]
-            rows = average_templates(self._in_templates(some, templates)).cpu()
+            with torch.autocast(device.type, enabled=False):  # what is kept is read again in full precision
+                rows = average_templates(self._in_templates(some, templates)).cpu()
             self._rows.update(((templates, name), row) for name, row in zip(some, rows))
         self._report_cuts(new, templates)
         out = torch.stack([self._rows[templates, name] for name in names])

@@ -105,6 +105,12 @@ def test_cache_is_found_again_and_depends_on_everything(encoder, tmp_path):
     assert torch.allclose(encoder()(['cat', 'dog']), first)
 
 
+def test_what_is_kept_is_in_full_precision(encoder):
+    want = encoder(cache_dir=None)(['cat', 'dog'])
+    with torch.autocast('cpu', torch.bfloat16):
+        torch.testing.assert_close(encoder(cache_dir=None)(['cat', 'dog']), want)
+
+
 def test_long_names_are_reported_with_the_cut(encoder, caplog):
     text = encoder(cache_dir=None)
     with caplog.at_level(logging.WARNING):
