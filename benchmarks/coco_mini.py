@@ -106,15 +106,17 @@ def run_mars(seed: int, out: Path, data: str) -> dict:
     config = config_of('mars')
     if not (masks / 'index.json').is_file():
         raise SystemExit(f'{masks} is not there; run --methods cam:mobilenetv2 --seeds {seed} --chain first.')
-    record = work / 'record.json'
+    record, classifier = work / 'record.json', (masks.parent / 'last_checkpoint').read_text().strip()
     if record.is_file():
         return json.loads(record.read_text())
     start = time.time()
     if not (work / 'debiased' / 'index.json').is_file():
         call(work, 'debias', masks, '--config', config, '--out', work / 'debiased', data=data)
     checkpoint = train(config, work, seed, data, 'train_cfg.val_interval=100000',
-                       f'train_dataloader.dataset.dataset.folder={work / "debiased"}')
-    found = pseudo(config, checkpoint, work / 'pseudo', data, '--loader', 'train_eval')
+                       f'train_dataloader.dataset.dataset.folder={work / "debiased"}',
+                       f'model.segmentor.backbone.init_cfg.checkpoint={classifier}',
+                       'model.segmentor.backbone.init_cfg.prefix=backbone.')
+    found = pseudo(config, checkpoint, work / 'pseudo', data, '--loader', 'train_eval', '--use-tags')
     result = dict(method='mars', seed=seed, seconds=dict(masks=round(time.time() - start)), masks=found['mIoU'])
     record.write_text(json.dumps(result, indent=1))
     return result

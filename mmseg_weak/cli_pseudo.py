@@ -14,6 +14,8 @@ __all__ = ['debias', 'eval_pseudo', 'pseudo_label']
 @click.option('--out', required=True, help='Folder of the data set.')
 @click.option('--images', help='Folder of images, instead of the training images of CONFIG.')
 @click.option('--tags', help='Tags of --images: CSV, JSON, .npy, or "folders". Predicted without.')
+@click.option('--use-tags', is_flag=True, help="Leave out classes that an image's tags do not name, with networks that "
+                                               'do not do so by themselves.')
 @click.option('--loader', help='Loader of CONFIG that names the images; train_eval by default.')
 @click.option('--thr', help='Background score of class maps: a number, or a rule that needs no mask: consistency, '
                             'area, entropy. The config\'s own by default.')

@@ -62,7 +62,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
                  scores: bool = False, amp: bool = False, pictures: int = 12, area_prior: float = AREA_PRIOR,
                  shards: int = 1, shard: str | None = None, device: str | None = None,
                  overwrite: bool = False, cfg_options: Mapping[str, Any] | None = None,
-                 quiet: bool = False, kept: str | Path | None = None) -> PseudoLabelResult:
+                 quiet: bool = False, kept: str | Path | None = None,
+                 use_tags: bool = False) -> PseudoLabelResult:
     """Label the training images of a config, or a folder, with any segmentor, and write a data set.
 
     A method that learns from image tags gives class maps, limited to each image's tags; any other segmentor its
@@ -93,6 +94,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
         quiet: no progress bar.
         kept: folder of an earlier call with ``scores`` of the same network and images: its class maps are read, and
             the network does not run. For another threshold or refinement.
+        use_tags: leave out classes that an image's tags do not name, where the network does not do so by itself.
 
     Raises:
         ConfigError: options that do not go together, a folder that cannot be written, masks made in another way.
@@ -108,7 +110,7 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
         loader = 'train_eval'
     job = Job(str(config), None if checkpoint is None else str(checkpoint), out, device, dict(cfg_options or {}),
               loader, images, tags, thr if isinstance(thr, (int, float)) else None, conf_thr, refine, scores, amp,
-              None if kept is None else str(kept))
+              None if kept is None else str(kept), use_tags)
     labeller = Labeller(job)
     names = dict(enumerate(names_of(labeller.paths)))
     records = Records(out)
@@ -117,7 +119,8 @@ def pseudo_label(config: str | Path, checkpoint: str | Path | None, out: str | P
     corrected = [name for name, state in states.items() if state == 'corrected']
     settle_settings(out, dict(
         job.made_with(), thr=thr, conf_thr=conf_thr, refine=list(refine), scores=scores, amp=amp,
-        **({} if kept is None else {'from': os.path.abspath(kept)})), overwrite)
+        **({} if kept is None else {'from': os.path.abspath(kept)}), **({'use_tags': True} if use_tags else {})),
+        overwrite)
     if overwrite:
         records.forget(keep=corrected)
     if isinstance(thr, str):

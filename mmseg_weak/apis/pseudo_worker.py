@@ -46,6 +46,7 @@ class Job:
         scores: whether to write score files.
         amp: whether the network computes in half precision.
         kept: a folder of score files that stand in for the network.
+        use_tags: whether any network's masks show the image's tags alone.
     """
     config: str
     checkpoint: str | None
@@ -61,6 +62,7 @@ class Job:
     scores: bool = False
     amp: bool = False
     kept: str | None = None
+    use_tags: bool = False
 
     def made_with(self) -> dict[str, Any]:
         """What the class maps depend on."""
@@ -138,7 +140,7 @@ class Labeller:
         self.tagged = isinstance(self.model, TagSegmentor)
         self.seeds = self.tagged and self.model.test_cfg['mode'] == 'seed'
         use = self.model.test_cfg.get('use_tags') if self.tagged else False
-        self.limited = self.seeds if use is None else bool(use)
+        self.limited = job.use_tags or (self.seeds if use is None else bool(use))
         if job.thr is not None:
             if not self.seeds:
                 raise ConfigError(f'--thr is the background score of class maps, and {job.config} gives probabilities '
@@ -187,6 +189,8 @@ class Labeller:
             allowed = torch.cat([torch.ones(1, dtype=torch.bool), scores[1:].flatten(1).amax(1).cpu() > 0])
         else:
             allowed = scores.flatten(1).amax(1).cpu() > _SOME_PROB
+        if tags is None and self.job.use_tags:
+            raise DataError(f'{self.paths[index]} has no tags to keep to; give --tags, or leave --use-tags out.')
         if tags is not None:
             tags = tags.flatten().bool().cpu()
             if self.limited:

@@ -253,6 +253,22 @@ def test_any_segmentor(make_model, project):
     assert pseudo_label(*semi, root / 'semi', images=str(root / 'images'), quiet=True).written == 6
 
 
+def test_any_segmentor_keeps_to_tags_where_asked(make_model, project):
+    _, _, root = project
+    config, checkpoint = make_model()
+    tags = {f'{i}.png': [['road'], ['car'], []][i % 3] for i in range(6)}
+    (root / 'own.json').write_text(json.dumps(tags))
+    call = dict(images=str(root / 'images'), tags=str(root / 'own.json'), quiet=True)
+    pseudo_label(config, checkpoint, root / 'free', **call)
+    pseudo_label(config, checkpoint, root / 'kept', use_tags=True, **call)
+    free = [np.unique(read(root / f'free/masks/{i}.png')).tolist() for i in range(6)]
+    kept = [np.unique(read(root / f'kept/masks/{i}.png')).tolist() for i in range(6)]
+    assert any(set(found) - {0, [1, 2, 0][i % 3]} for i, found in enumerate(free))
+    assert all(set(found) <= {0, [1, 2, 0][i % 3]} for i, found in enumerate(kept))
+    with pytest.raises(DataError, match=r'0\.png has no tags to keep to; give --tags, or leave --use-tags out'):
+        pseudo_label(config, checkpoint, root / 'x', images=str(root / 'images'), use_tags=True, quiet=True)
+
+
 @pytest.mark.slow
 def test_processes_make_the_same(make_model, project):
     _, _, root = project

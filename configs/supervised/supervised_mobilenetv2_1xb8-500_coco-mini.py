@@ -1,5 +1,5 @@
 # The second stage on coco_mini with the true masks: what its network and schedule reach at most. docs/weak.md
-_base_ = './supervised_aspp-mobilenetv2_1xb8-500_coco-mini-pseudo.py'
+_base_ = './supervised_mobilenetv2_1xb8-500_coco-mini-pseudo.py'
 train_dataloader = dict(
     dataset=dict(
         dataset=dict(

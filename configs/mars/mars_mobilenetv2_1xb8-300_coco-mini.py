@@ -1,21 +1,13 @@
 # MARS on coco_mini, on the debiased pseudo masks of plain CAM: docs/weak.md. Features are the last stage's of
 # MobileNetV2 from ImageNet labels, not the paper's USS (STEGO, without labels). README.md has the commands.
 _base_ = [
-    '../_base_/models/mobilenetv2_light.py', '../_base_/datasets/coco_mini_tags.py',
+    '../_base_/models/mobilenetv2_linear.py', '../_base_/datasets/coco_mini_tags.py',
     '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
 ]
 debiased = 'work_dirs/cam_mobilenetv2_1xb8-300_coco-mini/debiased'
-weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
-backbone = dict(
-    type='MobileNetV2',
-    widen_factor=1.0,
-    strides=(1, 2, 2, 2, 1, 1, 1),
-    dilations=(1, 1, 1, 1, 1, 2, 2),
-    norm_eval=True,
-    norm_cfg=dict(type='BN', requires_grad=True),
-    init_cfg=dict(type='Pretrained', checkpoint=weights))
+backbone = dict(_base_.model['backbone'])
 debias = dict(
-    extractor=dict(backbone=dict(out_indices=(6, ), **backbone)),
+    extractor=dict(backbone=dict(backbone, out_indices=(6, ))),
     ratio=0.4,
     clusters=2,
     background_clusters=2,
@@ -34,7 +26,7 @@ train_dataloader = dict(
 model = dict(
     _delete_=True,
     type='MARS',
-    segmentor=dict(_base_.model, backbone=dict(out_indices=(1, 2, 4, 6), **backbone)),
+    segmentor=dict(_base_.model),
     teacher=dict(momentum=0.01, warmup='inverse'),  # ours: a run of 300 iterations
     crf=dict(type='PAR', num_iter=10),  # ours: the CRF at every step is too slow for a CPU
     limit_to_tags=True,  # ours

@@ -1,0 +1,28 @@
+# The classifier of cam_mobilenetv2.py as a segmentor: one 1x1 layer on its last map, stride 16. Learns from few
+# photographs in few iterations, where a deeper head does not. Backbone from ImageNet weights, or from a classifier that
+# was trained on the same photographs: init_cfg.checkpoint=FILE, init_cfg.prefix=backbone.
+weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
+model = dict(
+    type='EncoderDecoder',
+    backbone=dict(
+        type='MobileNetV2',
+        widen_factor=1.0,
+        strides=(1, 2, 2, 2, 1, 1, 1),
+        dilations=(1, 1, 1, 1, 1, 1, 1),
+        out_indices=(5, 6),
+        norm_eval=True,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        init_cfg=dict(type='Pretrained', checkpoint=weights)),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=320,
+        in_index=1,
+        channels=320,
+        num_convs=0,
+        concat_input=False,
+        dropout_ratio=0.1,
+        num_classes=21,
+        align_corners=False,
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))
