@@ -121,7 +121,8 @@ def list_(method: str | None, commercial_only: bool, as_json: bool) -> None:
 @click.option('--method', help='See mmseg-weak list; or supervised. By default unimatch, with --tags cam.')
 @click.option('--classes', help='Names of the classes in the order of the mask values, with commas.')
 @click.option('--from', 'from_config', help='Your own mmseg config, instead of --images and --masks.')
-@click.option('--weights', help='File with ImageNet weights of the backbone.')
+@click.option('--weights', help='File with ImageNet weights of the backbone, or the checkpoint of a '
+                               'network that has it.')
 @click.option('--iters', type=int, help='Length of the training.')
 @click.option('--val-ratio', type=float, default=0.2, show_default=True, help='Share of the masks to hold out.')
 @click.option('--seed', type=int, default=0, show_default=True)

@@ -6,7 +6,7 @@ import torch
 from mmseg_weak.compat import load_checkpoint_file
 from mmseg_weak.errors import CheckpointError, MissingFileError
 
-__all__ = ['load_weights', 'read_checkpoint', 'state_dict_of']
+__all__ = ['backbone_weights', 'load_weights', 'read_checkpoint', 'shared_weights', 'state_dict_of']
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -41,6 +41,29 @@ def state_dict_of(content: dict) -> dict[str, torch.Tensor]:
     """The weights of a checkpoint, without the ``module.`` of a parallel run."""
     weights = content.get('state_dict', content.get('model', content))
     return {key.removeprefix('module.'): value for key, value in weights.items() if torch.is_tensor(value)}
+
+
+def backbone_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Weights that a backbone can start from: a file of its own, or a whole network's, such as a trained classifier's.
+
+    Returns:
+        the weights in the backbone's own names; the ``init_cfg`` that loads them.
+
+    Raises:
+        MissingFileError, CheckpointError: as :func:`read_checkpoint`.
+    """
+    weights, start = state_dict_of(read_checkpoint(path)), dict(type='Pretrained', checkpoint=str(Path(path).resolve()))
+    prefix = 'backbone.'
+    if any(key.startswith(prefix) for key in weights):
+        weights = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        start['prefix'] = prefix
+    return weights, start
+
+
+def shared_weights(module: torch.nn.Module, weights: dict[str, torch.Tensor]) -> float:
+    """Share of a module's weights that are there in the same shape."""
+    own = {key: value.shape for key, value in module.state_dict().items() if not key.endswith('num_batches_tracked')}
+    return sum(key in weights and weights[key].shape == shape for key, shape in own.items()) / max(len(own), 1)
 
 
 def load_weights(model: torch.nn.Module, content: dict, path: str | Path) -> None:

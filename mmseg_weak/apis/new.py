@@ -62,7 +62,8 @@ def new_project(dir: str | Path, images: str | None = None, masks: str | None = 
             ``tags`` 'cam'.
         classes: names in the order of the mask values.
         from_config: an own mmseg config, instead of ``images`` and ``masks``.
-        weights: file with ImageNet weights of the backbone, MobileNetV2 or ResNet-50; from scratch without.
+        weights: file with ImageNet weights of the backbone, MobileNetV2 or ResNet-50, or checkpoint of a network that
+            has it, such as the classifier that the masks came from; from scratch without.
         iters: length of the training.
         val_ratio: share of the masks to hold out; at least 2 are.
         seed: of that choice and of the training.

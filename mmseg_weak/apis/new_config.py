@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from mmseg_weak.errors import ConfigError
 from mmseg_weak.visualization import voc_palette
 
-from .checkpoints import read_checkpoint, state_dict_of
+from .checkpoints import backbone_weights, shared_weights
 from .config import config_names, configs_root, load_config
 from .inferencer import forget_pretrained
 from .list_methods import list_methods
@@ -116,8 +116,7 @@ def from_folders(plan: Plan) -> tuple[str, list[str]]:
     toy = _template(plan.method)
     backbone, said = _backbone(plan)
     network = plain_values(load_config(configs_root() / _BACKBONES[backbone]).model)
-    network['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=str(Path(plan.weights).resolve())) \
-        if plan.weights else None
+    network['backbone']['init_cfg'] = backbone_weights(plan.weights)[1] if plan.weights else None
     network.pop('data_preprocessor', None)
     network.pop('pretrained', None)
     _set_classes(network, len(plan.classes))
@@ -363,17 +362,14 @@ def _backbone(plan: Plan) -> tuple[str, list[str]]:
         return default, [f'The backbone is {default} and starts from random weights, so it needs longer and ends '
                          f'lower; '
                          f'--weights FILE starts it from ImageNet.']
-    have = state_dict_of(read_checkpoint(plan.weights))
-    have = {key.removeprefix('backbone.'): value.shape for key, value in have.items()}
-    shares = {}
+    have, shares = backbone_weights(plan.weights)[0], {}
     for name, base in _BACKBONES.items():
         settings = plain_values(load_config(configs_root() / base).model.backbone)
-        own = MODELS.build(settings | dict(init_cfg=None)).state_dict()
-        own = {key: value.shape for key, value in own.items() if not key.endswith('num_batches_tracked')}
-        shares[name] = sum(have.get(key) == shape for key, shape in own.items()) / len(own)
+        shares[name] = shared_weights(MODELS.build(settings | dict(init_cfg=None)), have)
     best = max(shares, key=shares.get)
     if shares[best] < 0.9:
         raise ConfigError(f'weights {plan.weights} fit neither backbone ('
                           + ', '.join(f'{100 * share:.0f} % of {name}' for name, share in shares.items())
-                          + '); give ImageNet weights of MobileNetV2 or ResNetV1c-50 in mmseg\'s names')
+                          + '); give ImageNet weights of MobileNetV2 or ResNetV1c-50 in mmseg\'s names, or a '
+                          'checkpoint of a network with one of them')
     return best, [f'The backbone is {best} and starts from {plan.weights}.']

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from mmseg.registry import MODELS
 
 from mmseg_weak.datasets.findings import check_images, raise_first
 from mmseg_weak.datasets.pairs import list_images
@@ -11,6 +12,7 @@ from mmseg_weak.datasets.tags import ImageLabelDataset, load_tag_file
 from mmseg_weak.errors import ConfigError, DataError
 from mmseg_weak.visualization import voc_palette
 
+from .checkpoints import backbone_weights, shared_weights
 from .config import load_config
 from .new_config import check_model, plain_values
 from .pretty import format_config
@@ -99,8 +101,13 @@ def config_of_tags(images: str, tags: str, method: str, classes: Sequence[str] |
     files = dict(type='ImageLabelDataset', images=where, tags=given, classes=names, palette=palette)
     length = iters or choice['iters'] * (1 if weights or gpu else 2)
     model = plain_values(cfg.model) | dict(num_classes=len(names))
-    start = dict(type='Pretrained', checkpoint=str(Path(weights).resolve())) if weights else None
-    model['backbone']['init_cfg'] = start
+    model['backbone']['init_cfg'] = None
+    if weights:
+        have, model['backbone']['init_cfg'] = backbone_weights(weights)
+        share = shared_weights(MODELS.build(model['backbone'] | dict(init_cfg=None)), have)
+        if share < 0.9:
+            raise ConfigError(f"weights {weights} hold {100 * share:.0f} % of {model['backbone']['type']}, the "
+                              f"backbone of {TAG_METHODS[method]}; give ImageNet weights of it in mmseg's names.")
     model['backbone']['norm_eval'] = bool(weights)
     model['data_preprocessor']['size'] = size
     model['test_cfg'] = dict(model.get('test_cfg') or {}, tag_scores=True)

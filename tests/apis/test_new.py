@@ -161,7 +161,39 @@ def test_foreign_weights_are_refused(tmp_path):
         new_project(tmp_path / 'p', **folders(tmp_path), device='cpu', weights=tmp_path / 'w.pth')
     assert str(error.value) == (f"weights {tmp_path}/w.pth fit neither backbone (0 % of MobileNetV2, 0 % of "
                                 f"ResNetV1c); give "
-                                f"ImageNet weights of MobileNetV2 or ResNetV1c-50 in mmseg's names")
+                                f"ImageNet weights of MobileNetV2 or ResNetV1c-50 in mmseg's names, or a checkpoint of "
+                                f'a network with one of them')
+
+
+@pytest.mark.parametrize('given', ['masks', 'tags'])
+@pytest.mark.parametrize('prefix', ['', 'backbone.'])
+def test_weights_of_a_backbone_or_of_a_whole_network_are_loaded(tmp_path, given, prefix):
+    import torch
+    where = folders(tmp_path)
+    if given == 'tags':
+        (tmp_path / 'tags.csv').write_text(''.join(f'images_{i}.jpg,cat\n' for i in range(10)))
+        where = dict(images=where['images'], tags=str(tmp_path / 'tags.csv'))
+    else:
+        where = dict(where, method='supervised', unlabeled=None)
+    project = new_project(tmp_path / 'p', **where, device='cpu')
+    cfg = Config.fromfile(str(project.config))
+    backbone = MODELS.build(cfg.model.backbone)
+    state = {f'{prefix}{key}': torch.full_like(value, 0.5) for key, value in backbone.state_dict().items()}
+    torch.save(dict(state_dict=state | {'head.classifier.weight': torch.zeros(1)}), tmp_path / 'w.pth')
+    project = new_project(tmp_path / 'q', **where, device='cpu', weights=tmp_path / 'w.pth')
+    started = MODELS.build(Config.fromfile(str(project.config)).model.backbone)
+    started.init_weights()
+    assert all((value == 0.5).all() for value in started.parameters())
+
+
+def test_foreign_weights_are_refused_for_tags(tmp_path):
+    import torch
+    where = folders(tmp_path)
+    (tmp_path / 'tags.csv').write_text(''.join(f'images_{i}.jpg,cat\n' for i in range(10)))
+    torch.save(dict(a=torch.zeros(1)), tmp_path / 'w.pth')
+    with pytest.raises(ConfigError, match=r'w\.pth hold 0 % of MobileNetV2, the backbone of cam/cam_mobilenetv2'):
+        new_project(tmp_path / 'p', images=where['images'], tags=str(tmp_path / 'tags.csv'), device='cpu',
+                    weights=tmp_path / 'w.pth')
 
 
 OWN = """
