@@ -99,7 +99,8 @@ def main() -> None:
         raise SystemExit(f'no finished run in {", ".join(missing)}; run benchmarks/lift.py first.')
     found = [predictions(run, args.images) for run in runs]
     if args.of == 'words':
-        rows, titles = [sum(map(words_row, found[0]), [])], ['image', 'CaSED'] * len(args.images)
+        cells = [cell for each in found[0] for cell in words_row(each)]
+        rows, titles = [cells], ['image', 'CaSED'] * len(args.images)
     else:
         rows, titles = [sentence_row(list(each)) for each in zip(*found)], ['image', 'true', 'CLIP', 'TRIS', 'stage 2']
     args.to.parent.mkdir(parents=True, exist_ok=True)
