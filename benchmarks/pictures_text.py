@@ -64,7 +64,7 @@ def sentence_row(found: list[tuple]) -> list[tuple[np.ndarray, list[tuple[str, t
     for word in words:
         lines = [*lines[:-1], f'{lines[-1]} {word}'.strip()] if len(lines[-1] + word) < 24 else [*lines, word]
     cells = [(image, [(line, (0, 0, 0)) for line in lines]),
-             (shown(image, sample.gt_sem_seg.data[0].numpy()), [('true', (0, 0, 0))])]
+             (shown(image, sample.gt_sem_seg.data[0].numpy()), [])]
     return cells + [(shown(image, each.pred_sem_seg.data[0].cpu().numpy()), []) for _, each in found]
 
 

@@ -37,4 +37,4 @@ needs = dict(
         'train_dataloader.dataset.dataset.objects': '{folder}/refer/objects.json',
         'train_dataloader.dataset.dataset.masks': '{folder}/refer'
     })
-lift = dict(baseline='tris/tris_toyworld.py', measure='refer_mIoU', expected=None)
+lift = dict(baseline='tris/tris_toyworld.py', measure='refer_mIoU', expected=7.9)  # measured, seed 0

@@ -16,4 +16,4 @@ max_iters = 600
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-lift = dict(baseline='tris/clip-refer_toyworld.py', measure='refer_mIoU', expected=None)
+lift = dict(baseline='tris/clip-refer_toyworld.py', measure='refer_mIoU', expected=38.1)  # measured, seed 0
