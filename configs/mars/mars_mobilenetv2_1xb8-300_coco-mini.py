@@ -6,12 +6,16 @@ _base_ = [
 ]
 debiased = 'work_dirs/cam_mobilenetv2_1xb8-300_coco-mini/debiased'
 backbone = dict(_base_.model['backbone'])
+# Ours, chosen on 27 photographs with their masks: 47 % of the objects' pixels are marked, 82 % of those wrongly labelled
+# (71 % of all are). Not centred and with the CRF, 73 % were marked and 74 % of those wrong.
 debias = dict(
-    extractor=dict(backbone=dict(backbone, out_indices=(6, ))),
+    extractor=dict(backbone=dict(backbone, out_indices=(6, ), dilations=(1, 1, 1, 1, 1, 2, 2))),
     ratio=0.4,
     clusters=2,
     background_clusters=2,
-    crf=dict(type='DenseCRF', preset='deeplab'))
+    centre=True,
+    crf=None,
+    target_thr=0.3)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadDebiasedMask'),
