@@ -15,7 +15,6 @@ from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 
 from mmseg_weak.apis.inferencer import SegInferencer
-from mmseg_weak.models.cam import multi_scale_cam, normalize_cam
 from mmseg_weak.models.cam.boundaries import spread_to_edges
 from mmseg_weak.models.refine import EdgeWalk
 
@@ -60,10 +59,8 @@ def main() -> None:
         truth = batch['data_samples'][0].gt_sem_seg.data[0].numpy()
         batch = model.data_preprocessor(batch, False)
         images, present = batch['inputs'], model.tags(batch['data_samples']).bool()
-        edge, rule = model.edges(images), model.cam.seed
-        maps = multi_scale_cam(model.cam.class_maps, images, rule['scales'], rule['flip'], tuple(edge.shape[-2:]), 1,
-                               rule['rounding'], rule['multiple'], present)
-        maps = normalize_cam(maps, rule['normalize'], rule['eps'], present)
+        edge = model.edges(images)
+        maps = model.cam.seed_scores(images, present, tuple(edge.shape[-2:]))
         size = tuple(images.shape[-2:])
         for name, walk in rows.items():
             scores = (F.interpolate(maps, size, mode='bilinear', align_corners=False) if walk is None else

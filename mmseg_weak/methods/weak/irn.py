@@ -31,7 +31,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weak.errors import CheckpointError, ConfigError, DataError
-from mmseg_weak.models.cam import confident_labels, multi_scale_cam, normalize_cam
+from mmseg_weak.models.cam import confident_labels
 from mmseg_weak.models.cam.boundaries import mean_edges, spread_to_edges
 from mmseg_weak.models.cam.seeds import box_mask
 from mmseg_weak.models.clip.weights import without_weights
@@ -202,12 +202,9 @@ class IRNet(SeedStage):
 
     def seed_scores(self, images: Tensor, present: Tensor | None = None, size: tuple[int, int] | None = None) -> Tensor:
         """Class maps after the walk, over each image's largest value, (B,3,H,W) -> (B,K,H,W) in [0, 1]."""
-        edge, rule = self.edges(images), self.cam.seed
-        maps = multi_scale_cam(self.class_maps, images, rule['scales'], rule['flip'], tuple(edge.shape[-2:]), 1,
-                               rule['rounding'], rule['multiple'], present)
-        height, width = images.shape[-2:]
-        walked = spread_to_edges(self.walk, normalize_cam(maps, rule['normalize'], rule['eps'], present), edge,
-                                 self.heads.strides[1], (height, width), present)
+        edge, (height, width) = self.edges(images), images.shape[-2:]
+        maps = self.cam.seed_scores(images, present, tuple(edge.shape[-2:]))
+        walked = spread_to_edges(self.walk, maps, edge, self.heads.strides[1], (height, width), present)
         if size is not None and tuple(size) != (height, width):
             walked = F.interpolate(walked, size, mode='bilinear', align_corners=False)
         return walked

@@ -156,14 +156,15 @@ class TagSegmentor(BaseSegmentor):
         """Multi-scale class maps in [0, 1]; classes that are not present are 0.
 
         Args:
-            images: (B,3,H,W), normalised. present: (B,K) bool. size: of the result, that of the images by default.
+            images: (B,3,H,W), normalised. present: (B,K) bool. size: of the result, that of the images by default;
+                ``seed.stride`` is for the images' own.
 
         Returns:
             (B,K,H,W) float32 without gradient; the networks run in the mode they are in.
         """
         rule = self.seed
-        maps = multi_scale_cam(self.class_maps, images, rule['scales'], rule['flip'], size, rule['stride'],
-                               rule['rounding'], rule['multiple'], present)
+        maps = multi_scale_cam(self.class_maps, images, rule['scales'], rule['flip'], size,
+                               rule['stride'] if size is None else 1, rule['rounding'], rule['multiple'], present)
         return normalize_cam(maps, rule['normalize'], rule['eps'], present)
 
     def seed_planes(self, images: Tensor, present: Tensor | None = None) -> Tensor:

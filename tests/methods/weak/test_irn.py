@@ -75,7 +75,7 @@ def test_irnet_walks_inside_of_its_edges(monkeypatch):
     model = irnet(cam_checkpoint=None).eval()
     spot = torch.zeros(1, 3, SIDE, SIDE)
     spot[:, 0, 36:44, 4:12] = 1
-    monkeypatch.setattr(model, 'class_maps', lambda images: images)
+    monkeypatch.setattr(model.cam, 'class_maps', lambda images: images)
     wall = torch.zeros(1, 1, 20, 20)
     for height, right in ((0.0, 0.05), (1.0, 0.0)):
         wall[..., 10] = height
@@ -84,6 +84,21 @@ def test_irnet_walks_inside_of_its_edges(monkeypatch):
         assert scores.max() == 1 and scores[:, 1:].max() == 0
         assert scores[0, 0, 40, 30] > 0.1  # it reaches the wall
         assert (scores[0, 0, :, 52:].max() > right) if height == 0 else scores[0, 0, :, 52:].max() == 0
+
+
+def test_the_walk_starts_from_the_seeds_of_the_classifier(monkeypatch):
+    """A method may make its seeds in another way than from class maps (BAS, CLIP-ES)."""
+    model = irnet().eval()
+    monkeypatch.setattr(model, 'edges', lambda images: torch.ones(1, 1, 20, 20) * 0.5)
+    asked = []
+
+    def seeds(images, present, size):
+        asked.append(size)
+        return torch.ones(1, 3, *size) * present[:, :, None, None]
+
+    monkeypatch.setattr(model.cam, 'seed_scores', seeds)
+    scores = model.seed_scores(torch.zeros(1, 3, SIDE, SIDE), torch.tensor([[False, True, False]]))
+    assert asked == [(20, 20)] and (scores[0, 1] > 0.9).all() and scores[0, [0, 2]].max() == 0
 
 
 def test_edges_are_the_same_for_a_mirrored_image():

@@ -75,7 +75,7 @@ class BAS(TagSegmentor, BASNetwork):
             return torch.cat([maps, cams], 1)
 
         twice = None if present is None else present.repeat(1, 2)
-        maps = multi_scale_cam(both, images, rule['scales'], rule['flip'], size, rule['stride'], rule['rounding'],
-                               rule['multiple'], twice)
+        maps = multi_scale_cam(both, images, rule['scales'], rule['flip'], size, rule['stride'] if size is None else 1,
+                               rule['rounding'], rule['multiple'], twice)
         maps, cams = normalize_cam(maps, rule['normalize'], rule['eps'], twice).chunk(2, 1)
         return normalize_cam(maps + cams, rule['normalize'], rule['eps'], present)
