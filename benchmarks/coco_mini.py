@@ -6,8 +6,8 @@
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods supervised               # true masks
     python benchmarks/coco_mini.py --page-only
 
-A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` has two: `cam:squeezenet` takes the one
-with that word). A step that is there is not made again. Prints the commands as it runs them, asserts nothing.
+A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` and `ppl` have two: `cam:squeezenet` takes
+the one with that word). A step that is there is not made again. Prints the commands as it runs them, asserts nothing.
 """
 import argparse
 import json
@@ -30,6 +30,7 @@ def config_of(method: str) -> Path:
     """Config of a method on coco_mini."""
     name, _, word = method.partition(':')
     found = [p for p in sorted((ROOT / 'configs' / name).glob('*_coco-mini.py')) if word in p.name]
+    found.sort(key=lambda path: not path.name.startswith(f'{name}_'))  # before its variants
     if not found:
         raise SystemExit(f'configs/{name} has no *{word}*_coco-mini.py')
     return found[0]
