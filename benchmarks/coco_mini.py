@@ -6,8 +6,9 @@
     MMSEG_WEAK_DATA=DIR python benchmarks/coco_mini.py --methods supervised               # true masks
     python benchmarks/coco_mini.py --page-only
 
-A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` and `ppl` have two: `cam:squeezenet` takes
-the one with that word). A step that is there is not made again. Prints the commands as it runs them, asserts nothing.
+A method is the folder of a config named `*_coco-mini.py` under configs/ (`cam` and `ppl` have two: `cam:squeezenet`
+takes the one with that word). A step that is there is not made again. Prints the commands as it runs them, asserts
+nothing.
 """
 import argparse
 import json
