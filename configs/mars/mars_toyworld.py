@@ -35,4 +35,4 @@ needs = dict(
     steps=[['pseudo-label', '{config}', '{checkpoint}', '--out', '{folder}/pseudo', '--thr', 'consistency'],
            ['debias', '{folder}/pseudo', '--config', 'mars_toyworld', '--out', '{folder}/debiased']],
     options={'train_dataloader.dataset.dataset.folder': '{folder}/debiased'})
-lift = dict(baseline='mars/supervised-pseudo_toyworld.py', measure='mIoU', expected=None)
+lift = dict(baseline='mars/supervised-pseudo_toyworld.py', measure='mIoU', expected=10.4)  # measured, seed 0
