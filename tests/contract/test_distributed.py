@@ -1,12 +1,10 @@
 """Methods that learn from tags on two processes: no deadlock in any stage of a run, equal states after it."""
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+
+from .runs import run_on_two_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = '''
@@ -58,15 +56,5 @@ def _seeds(path: Path) -> bool:
 def test_tag_methods_on_two_processes(tmp_path, part):
     configs = [path for path in sorted((ROOT / 'configs').glob('*/*_toyworld.py')) if _seeds(path)][part::3]
     assert len(configs) > 3
-    script = tmp_path / 'steps.py'
-    script.write_text(SCRIPT)
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        port = server.getsockname()[1]
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={port}',
-               script, ROOT / 'tests/contract/conftest.py', *configs]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=400, cwd=ROOT, env=dict(
-        os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='-1'))
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    ended = [line for line in done.stdout.splitlines() if line.startswith('DONE')]
-    assert sorted(ended) == sorted(2 * [f'DONE {path} True True' for path in configs]), ended
+    ended = run_on_two_processes(SCRIPT, configs, tmp_path)
+    assert ended == sorted(2 * [f'DONE {path} True True' for path in configs]), ended

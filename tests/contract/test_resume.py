@@ -1,21 +1,16 @@
 """Every method that learns from tags: a run that went on from its middle ends as one that was never stopped."""
-import random
 import re
-import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
-from mmseg.registry import RUNNERS, TRANSFORMS
-
-from mmseg_weak.compat import load_checkpoint_file
+from mmseg.registry import TRANSFORMS
 
 from .conftest import CONFIGS, forget_files, tags_only
+from .runs import check_resume, shorten
 
-SIDE, ITERS = 64, 4
+SIDE = 64
 
 
 def _learns_from_tags(path: Path) -> bool:
@@ -69,52 +64,14 @@ def _small(path: str, work_dir: Path) -> Config:
         model.restart_classifier = True
     if model.type == 'ESOLClassifier':
         model.phases = (0.25, 0.75)
-    loader = config.train_dataloader
-    loader.batch_size = loader.sampler.batch_size = 2
-    loader.num_workers, loader.persistent_workers = 0, False
-    config.train_cfg.max_iters = ITERS
-    for scheduler in config.param_scheduler:
-        scheduler.end = ITERS
-    for part in ('val', 'test'):
-        config[f'{part}_dataloader'] = config[f'{part}_cfg'] = config[f'{part}_evaluator'] = None
-    config.default_hooks.checkpoint.update(interval=ITERS // 2, max_keep_ckpts=-1)
-    config.work_dir, config.launcher = str(work_dir), 'none'
-    config.experiment_name = f'{Path(path).stem}_{work_dir.name}'
+    shorten(config, work_dir)
     return config
-
-
-def _same(left: Any, right: Any, where: str) -> None:
-    """Two parts of checkpoints are equal, bit for bit."""
-    if isinstance(left, torch.Tensor):
-        assert torch.equal(left, right), where
-    elif isinstance(left, dict):
-        assert left.keys() == right.keys(), where
-        for key, value in left.items():
-            _same(value, right[key], f'{where}.{key}')
-    elif isinstance(left, (list, tuple)):
-        assert len(left) == len(right), where
-        for number, (one, other) in enumerate(zip(left, right)):
-            _same(one, other, f'{where}.{number}')
-    else:
-        assert left == right, where
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', METHODS)
 def test_resumed_run_ends_as_the_whole_one(path, tmp_path, unformatted_configs):
-    RUNNERS.build(_small(path, tmp_path / 'whole')).train()
-    (tmp_path / 'parts').mkdir()
-    shutil.copy(tmp_path / f'whole/iter_{ITERS // 2}.pth', tmp_path / 'parts')
-    random.seed(1234)  # what happens in between must not matter
-    torch.rand(17)
-    config = _small(path, tmp_path / 'parts')
-    config.resume = True
-    RUNNERS.build(config).train()
-    middle, whole, parts = (load_checkpoint_file(tmp_path / name) for name in (
-        f'whole/iter_{ITERS // 2}.pth', f'whole/iter_{ITERS}.pth', f'parts/iter_{ITERS}.pth'))
-    for part in ('state_dict', 'optimizer', 'param_schedulers'):
-        _same(whole[part], parts[part], part)
-    assert any(not torch.equal(value, middle['state_dict'][key]) for key, value in whole['state_dict'].items())
+    check_resume(lambda work_dir: _small(path, work_dir), tmp_path)
 
 
 def test_every_room_of_tags_is_resumed():
