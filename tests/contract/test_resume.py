@@ -61,7 +61,7 @@ def _small(path: str, work_dir: Path) -> Config:
     if 'refine_begin' in model:
         model.refine_begin = 1
     if model.type == 'PatchLearningClassifier':
-        model.restart_classifier = True
+        model.restart_classifier, model.stage_starts = True, (0, 0.25, 1.0)  # before the middle, and not again
     if model.type == 'ESOLClassifier':
         model.phases = (0.25, 0.75)
     shorten(config, work_dir)
