@@ -16,16 +16,8 @@ model = dict(
     radius=5,  # ours: crops make maps of 64 pixels, VOC's of 128
     seed_source='masks',
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadMask'),
-    dict(type='RandomRescale', ratio_range=(0.5, 1.5)),
-    dict(type='RandomCrop', crop_size=_base_.crop_size),
-    dict(type='RandomFlipFields', prob=0.5),
-    dict(type='PackSemiInputs')
-]
 train_dataloader = dict(
-    dataset=dict(dataset=dict(_delete_=True, type='PseudoLabelDataset', folder=seeds, pipeline=train_pipeline)))
+    dataset=dict(dataset=dict(_delete_=True, type='PseudoLabelDataset', folder=seeds, pipeline=_base_.mask_pipeline)))
 max_iters = 300
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=max_iters, by_epoch=False)]

@@ -9,4 +9,4 @@ train_dataloader = dict(
             images='images/train',
             masks='masks_voc21/train',
             classes='voc',
-            pipeline=_base_.train_pipeline)))
+            pipeline=_base_.mask_pipeline)))

@@ -10,7 +10,7 @@ model = dict(
     backbone=_base_.model['backbone'],
     in_channels=320,
     tau=4.0,
-    drop_layers=('layer6', 'layer7'),  # layer2 and layer4 as well: 5.0 mIoU instead of 5.2 (seed 0)
+    drop_layers=('layer6', 'layer7'),
     seed=_base_.model['seed'],
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(classifier=dict(lr_mult=10.0))))

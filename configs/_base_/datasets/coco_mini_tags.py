@@ -15,6 +15,14 @@ train_pipeline = [
     dict(type='RandomFlipFields', prob=0.5),
     dict(type='PackSemiInputs')
 ]
+mask_pipeline = [  # for pseudo masks in place of tags
+    dict(type='LoadImage'),
+    dict(type='LoadMask'),
+    dict(type='RandomRescale', ratio_range=(0.5, 1.5)),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlipFields', prob=0.5),
+    dict(type='PackSemiInputs')
+]
 test_pipeline = [dict(type='LoadImage'), dict(type='LoadMask'), dict(type='PackSemiInputs')]
 files = dict(type='ImageLabelDataset', data_root=data_root, images='images/train', masks='masks_voc21/train',
              tags='masks', classes='voc', tag_noise=tag_noise)

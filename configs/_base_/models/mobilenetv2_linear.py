@@ -1,18 +1,11 @@
 # The classifier of cam_mobilenetv2.py as a segmentor: one 1x1 layer on its last map, stride 16. Learns from few
 # photographs in few iterations, where a deeper head does not. Backbone from ImageNet weights, or from a classifier that
 # was trained on the same photographs: init_cfg.checkpoint=FILE, init_cfg.prefix=backbone.
-weights = '{{$MMSEG_WEAK_DATA:data}}/weights/mobilenetv2_1.0_imagenet_mmseg.pth'
+_base_ = './cam_mobilenetv2.py'
 model = dict(
+    _delete_=True,
     type='EncoderDecoder',
-    backbone=dict(
-        type='MobileNetV2',
-        widen_factor=1.0,
-        strides=(1, 2, 2, 2, 1, 1, 1),
-        dilations=(1, 1, 1, 1, 1, 1, 1),
-        out_indices=(5, 6),
-        norm_eval=True,
-        norm_cfg=dict(type='BN', requires_grad=True),
-        init_cfg=dict(type='Pretrained', checkpoint=weights)),
+    backbone=dict(_base_.model['backbone'], out_indices=(5, 6)),  # of one index it gives no list, which heads take
     decode_head=dict(
         type='FCNHead',
         in_channels=320,
