@@ -12,15 +12,18 @@ from mmseg_weak.models.segmentors import TagSegmentor
 
 from .pseudo_files import load_scores
 
-__all__ = ['KeptScores']
+__all__ = ['KeptScores', 'without_refiner']
 
 _SAME = ('config', 'checkpoint', 'images', 'tags', 'loader')
-_LATER = 'model.refiner'  # what goes through it may differ, as it comes after the class maps
 
 
-def _network_options(options: dict) -> dict:
-    """Overrides that change the class maps, as text."""
-    return {key: str(value) for key, value in options.items() if not (key + '.').startswith(_LATER + '.')}
+def without_refiner(options: dict[str, Any]) -> dict[str, Any]:
+    """The overrides without those of ``model.refiner``, which comes after the class maps and may differ."""
+    return {key: value for key, value in options.items() if key.split('.')[:2] != ['model', 'refiner']}
+
+
+def _as_text(options: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in without_refiner(options).items()}
 
 
 class KeptScores:
@@ -55,10 +58,10 @@ class KeptScores:
                 raise ConfigError(f'{self.folder} holds scores of {key}={before.get(key)}, and now it is '
                                   f'{settings[key]}; name a folder of the same network and images.')
         options = before.get('cfg_options') or {}
-        if own_refiner or before.get('from') or any((key + '.').startswith(_LATER + '.') for key in options):
+        if own_refiner or before.get('from') or without_refiner(options) != options:
             raise ConfigError(f'{self.folder} holds scores that went through model.refiner; run pseudo-label with '
                               '--scores and without it first.')
-        then, now = _network_options(options), _network_options(settings['cfg_options'])
+        then, now = _as_text(options), _as_text(settings['cfg_options'])
         if then != now:
             raise ConfigError(f'{self.folder} holds scores made with the overrides {then}, and now they are {now}; '
                               'give the same.')

@@ -22,7 +22,7 @@ from mmseg_weak.visualization import mask_png
 from .config import find_config, load_config
 from .inferencer import SegInferencer
 from .pseudo_files import Records, checkpoint_mark, names_of, save_scores
-from .pseudo_scores import KeptScores
+from .pseudo_scores import KeptScores, without_refiner
 from .refine import build_refiner
 
 __all__ = ['Job', 'Labeller', 'build_dataset', 'label_part', 'mask_of_scores', 'refine_scores']
@@ -149,8 +149,7 @@ class Labeller:
         self.refiners = [build_refiner(name) for name in job.refine]
         self.kept = None
         if job.kept is not None:
-            plain = {key: value for key, value in job.cfg_options.items() if not key.startswith('model.refiner')}
-            own = load_config(job.config, plain).model.get('refiner') is not None
+            own = load_config(job.config, without_refiner(job.cfg_options)).model.get('refiner') is not None
             self.kept = KeptScores(job.kept, job.made_with(), self.model, own)
             self.names = names_of(self.paths)
         if job.amp:  # half precision is fastest with the channels last
