@@ -93,12 +93,15 @@ def second_stage(config: str, work: Path, seed: int, start: Path | None, data: s
 def run_supervised(seed: int, out: Path, data: str) -> dict:
     """The second stage on true masks, started from plain CAM with the same seed."""
     classifier, work = out / 'cam-mobilenetv2' / f'seed{seed}' / 'last_checkpoint', out / 'supervised' / f'seed{seed}'
+    record = work / 'record.json'
+    if record.is_file():
+        return json.loads(record.read_text())
     if not classifier.is_file():
         raise SystemExit(f'{classifier} is not there; run --methods cam:mobilenetv2 --seeds {seed} first.')
     start = time.time()
     val = second_stage('*coco-mini.py', work, seed, Path(classifier.read_text().strip()), data)
     result = dict(method='supervised', seed=seed, seconds=dict(val=round(time.time() - start)), val=val)
-    (work / 'record.json').write_text(json.dumps(result, indent=1))
+    record.write_text(json.dumps(result, indent=1))
     return result
 
 

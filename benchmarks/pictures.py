@@ -22,8 +22,8 @@ from mmseg_weak.apis.checkpoints import load_weights, read_checkpoint
 from mmseg_weak.visualization import grid, overlay
 
 
-def masks(config: Config, work: Path, images: list[int], thr: float | None) -> tuple[list, list, list, list]:
-    """Of a run: images (H,W,3) RGB, true masks, predicted masks; the palette."""
+def predictions(config: Config, work: Path, images: list[int], thr: float | None = None, **data: object) -> tuple:
+    """Of a finished run: items' images (H,W,3) RGB with their samples; the data set, with settings ``data``."""
     init_default_scope('mmseg')
     model = MODELS.build(config.model)
     pointer = work / 'last_checkpoint'
@@ -32,20 +32,24 @@ def masks(config: Config, work: Path, images: list[int], thr: float | None) -> t
         load_weights(model, read_checkpoint(path), path)
     if thr is not None:
         model.seed.update(background='constant', thr=thr)
-    loader = config.get('val_dataloader') or config.test_dataloader
-    dataset = DATASETS.build(dict(loader.dataset, num_images=100, split='val', pipeline=[dict(type='PackSemiInputs')],
-                                  supervision=('tags', 'mask'), test_mode=True))
     model.eval()
-    shown, true, found = [], [], []
+    dataset = DATASETS.build(dict((config.get('val_dataloader') or config.test_dataloader).dataset, **data))
+    found = []
     for index in images:
         item = dataset[index]
         with torch.no_grad():
             sample, = model.test_step(dict(inputs=[item['inputs']], data_samples=[item['data_samples']]))
-        shown.append(np.ascontiguousarray(item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]))
-        true.append(sample.gt_sem_seg.data[0].numpy())
-        found.append(sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8))
-    return shown, true, found, dataset.metainfo['palette']
+        found.append((np.ascontiguousarray(item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]), sample))
+    return found, dataset
 
+
+def masks(config: Config, work: Path, images: list[int], thr: float | None) -> tuple[list, list, list, list]:
+    """Of a run: images (H,W,3) RGB, true masks, predicted masks; the palette."""
+    found, dataset = predictions(config, work, images, thr, num_images=100, split='val', test_mode=True,
+                                 pipeline=[dict(type='PackSemiInputs')], supervision=('tags', 'mask'))
+    return ([image for image, _ in found], [sample.gt_sem_seg.data[0].numpy() for _, sample in found],
+            [sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8) for _, sample in found],
+            dataset.metainfo['palette'])
 
 def main() -> None:
     """Command line."""

@@ -9,38 +9,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 from lift import ROOT
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
+from pictures import predictions
 from PIL import Image, ImageDraw
 
-from mmseg_weak.apis.checkpoints import load_weights, read_checkpoint
 from mmseg_weak.visualization import overlay, voc_palette
 
 CELL, LINE, GAP = 144, 12, 6
 RUNS = dict(words=['cased_toyworld'], sentences=['clip-refer_toyworld', 'tris_toyworld', 'tris-stage2_toyworld'])
-
-
-def predictions(run: Path, images: list[int]) -> list:
-    """Samples of a finished run for some items of its last data set, and the items' images (H,W,3) RGB."""
-    init_default_scope('mmseg')
-    config = Config.fromfile(str(run / f'{run.parent.name}.py'))
-    model = MODELS.build(config.model)
-    pointer = run / 'last_checkpoint'
-    if pointer.is_file():
-        path = pointer.read_text().strip()
-        load_weights(model, read_checkpoint(path), path)
-    model.eval()
-    dataset = DATASETS.build((config.get('val_dataloader') or config.test_dataloader).dataset)
-    found = []
-    for index in images:
-        item = dataset[index]
-        with torch.no_grad():
-            sample, = model.test_step(dict(inputs=[item['inputs']], data_samples=[item['data_samples']]))
-        found.append((np.ascontiguousarray(item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]), sample))
-    return found
 
 
 def shown(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -97,7 +74,7 @@ def main() -> None:
     missing = [str(run) for run in runs if not (run / 'record.json').is_file()]
     if missing:
         raise SystemExit(f'no finished run in {", ".join(missing)}; run benchmarks/lift.py first.')
-    found = [predictions(run, args.images) for run in runs]
+    found = [predictions(Config.fromfile(str(run / f'{run.parent.name}.py')), run, args.images)[0] for run in runs]
     if args.of == 'words':
         cells = [cell for each in found[0] for cell in words_row(each)]
         rows, titles = [cells], ['image', 'CaSED'] * len(args.images)
