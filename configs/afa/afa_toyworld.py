@@ -1,4 +1,4 @@
-# AFA on ToyWorld, 600 images with tags, a small MiT from scratch: seeds are scored. Its stages fit 1000 iterations.
+# AFA on ToyWorld, 600 images with tags, a small MiT from scratch: seeds are scored. Its stages fit 2000 iterations.
 _base_ = '../cam/cam_mit_toyworld.py'
 model = dict(
     _delete_=True,
@@ -14,7 +14,7 @@ model = dict(
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    begin=dict(seg=300, walk=600),
+    begin=dict(seg=600, walk=1200),
     seed=_base_.model['seed'],
     data_preprocessor=_base_.model['data_preprocessor'])
-lift = dict(baseline='cam/cam_mit_toyworld.py', measure='seed_mIoU', expected=-3.9)  # measured, seed 0
+lift = dict(baseline='cam/cam_mit_toyworld.py', measure='seed_mIoU', expected=None)
