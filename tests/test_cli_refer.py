@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
 from mmseg_weak import cli
@@ -24,7 +25,8 @@ def trained(tmp_path):
     torch.manual_seed(0)
     config, weights = tmp_path / 'tiny.py', tmp_path / 'tiny.pth'
     config.write_text(CONFIG)
-    torch.save(dict(state_dict=MODELS.build(Config.fromfile(config).model).state_dict()), weights)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        torch.save(dict(state_dict=MODELS.build(Config.fromfile(config).model).state_dict()), weights)
     return config, weights
 
 

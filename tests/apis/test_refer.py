@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, MODELS
 
 from mmseg_weak.apis.refer import Referrer, refer
@@ -44,7 +45,8 @@ def stage1(tmp_path):
     texts = [STAGE1.format(judge=judge, clip=CLIP.format(weights=name, more=", attention='vanilla'"))
              for name in ("'nowhere.pt'", 'None')]
     path.write_text(texts[0])
-    model = MODELS.build(Config.fromstring(texts[1], '.py').model)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(Config.fromstring(texts[1], '.py').model)
     torch.save(dict(state_dict=model.state_dict()), weights)
     return path, weights
 
@@ -56,7 +58,8 @@ def walk(tmp_path):
     path.write_text(WALK)
     model = Config.fromfile(path).model
     model.backbone.init_cfg = None
-    torch.save(dict(state_dict=MODELS.build(model).state_dict()), weights)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        torch.save(dict(state_dict=MODELS.build(model).state_dict()), weights)
     return path, weights
 
 
