@@ -164,6 +164,27 @@ class WeakRunner(Runner):
         self.logger.info(f'There is no checkpoint in {self.work_dir} yet: the run starts from the beginning.')
         return None
 
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        """Load weights; mmengine goes on from random ones where the names of all of them differ.
+
+        Raises:
+            CheckpointError: none of them belongs to the network.
+        """
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        foreign: list[str] = []
+        hook = model.register_load_state_dict_post_hook(lambda _, keys: foreign.extend(keys.unexpected_keys))
+        try:
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        finally:
+            hook.remove()
+        weights = checkpoint.get('state_dict', checkpoint)
+        if weights and len(foreign) == len(weights):
+            raise CheckpointError(
+                f'{filename} fits nothing of the network: it has {foreign[0]}, ..., and the network '
+                f"{next(iter(model.state_dict()))}, .... To start a backbone from it, give the config's backbone "
+                f"init_cfg=dict(type='Pretrained', checkpoint='{filename}', prefix='backbone.') in place of load_from.")
+        return checkpoint
+
     def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True,
                map_location: Any = 'default') -> None:
         """Resume, and hand the first run's seed to the samplers, which were built before it was known."""

@@ -9,16 +9,22 @@ from mmengine.hooks import Hook
 from mmseg.registry import RUNNERS
 
 from mmseg_weak.compat import load_checkpoint_file
+from mmseg_weak.errors import CheckpointError
 
 
-def run(config: Path, work_dir: Path, resume: bool = False, workers: int = 0, stop: int | None = None, **options):
-    """Train in this process and return the runner; ``stop`` ends the loop early, as a kill would."""
+def build(config: Path, work_dir: Path, resume: bool = False, workers: int = 0, **options):
+    """The runner of a config, with options."""
     cfg = Config.fromfile(config)
     cfg.work_dir, cfg.resume, cfg.launcher = str(work_dir), resume, 'none'
     cfg.train_dataloader.num_workers = workers
     cfg.merge_from_dict(options)
     cfg.experiment_name = f'{work_dir.parent.name}_{work_dir.name}_{resume}_{workers}'
-    runner = RUNNERS.build(cfg)
+    return RUNNERS.build(cfg)
+
+
+def run(config: Path, work_dir: Path, resume: bool = False, workers: int = 0, stop: int | None = None, **options):
+    """Train in this process and return the runner; ``stop`` ends the loop early, as a kill would."""
+    runner = build(config, work_dir, resume, workers, **options)
     if stop is not None:
         runner.register_hook(_StopHook(stop), priority='LOWEST')
     runner.train()
@@ -116,3 +122,18 @@ def test_batch_sizes_of_loader_and_sampler_must_agree(toy_config, tmp_path):
 def test_methods_know_the_length_of_an_epoch(toy_config, tmp_path):
     runner = run(toy_config(iters=1), tmp_path / 'w')
     assert runner.message_hub.get_info('iters_per_epoch') == 5  # 9 plain images, 2 an iteration
+
+
+def test_weights_of_another_network_are_refused(toy_config, tmp_path):
+    config = toy_config()
+    done = run(config, tmp_path / 'first', stop=1)
+    state = done.model.state_dict()
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict={f'other.{key}': value for key, value in state.items()}), path)
+    with pytest.raises(CheckpointError, match=r'other.pth fits nothing of the network: it has other\..*init_cfg=dict'):
+        run(config, tmp_path / 'second', load_from=str(path), stop=1)
+    key, value = next(iter(state.items()))
+    torch.save(dict(state_dict={key: torch.full_like(value, 0.25), 'other.key': value}), path)
+    runner = build(config, tmp_path / 'third', load_from=str(path))
+    runner.load_or_resume()  # one weight that fits is enough: heads are replaced that way
+    assert torch.equal(runner.model.state_dict()[key], torch.full_like(value, 0.25))
