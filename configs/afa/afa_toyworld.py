@@ -17,4 +17,4 @@ model = dict(
     begin=dict(seg=600, walk=1200),
     seed=_base_.model['seed'],
     data_preprocessor=_base_.model['data_preprocessor'])
-lift = dict(baseline='cam/cam_mit_toyworld.py', measure='seed_mIoU', expected=None)
+lift = dict(baseline='cam/cam_mit_toyworld.py', measure='seed_mIoU', expected=1.3)  # measured, seed 0

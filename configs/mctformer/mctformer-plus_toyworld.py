@@ -22,4 +22,4 @@ model = dict(
     data_preprocessor=dict(_base_.model['data_preprocessor'], size=_base_.crop_size))
 val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
-lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=7.3)  # measured, seed 0
+lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=11.1)  # measured, seeds 0, 1

@@ -31,4 +31,4 @@ model = dict(
 custom_hooks = [dict(type='EMATeacherHook')]
 val_evaluator = [_base_.seed_metric, dict(type='WeakIoUMetric', iou_metrics=['mIoU'])]
 test_evaluator = val_evaluator
-lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=13.7)  # measured, seed 0
+lift = dict(baseline='cam/cam_vit_toyworld.py', measure='seed_mIoU', expected=19.9)  # measured, seeds 0, 1
