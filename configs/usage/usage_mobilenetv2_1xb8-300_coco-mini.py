@@ -1,4 +1,5 @@
 # USAGE (an interpretation) on coco_mini, MobileNetV2 from ImageNet weights, schedule of its plain CAM: docs/weak.md.
+# From plain CAM's backbone it ends far higher: README.md.
 _base_ = [
     '../_base_/models/cam_mobilenetv2.py', '../_base_/datasets/coco_mini_tags.py',
     '../_base_/schedules/tags_coco_mini.py', '../_base_/default_runtime.py'
