@@ -19,14 +19,12 @@ def _scope(request):
     hub = MessageHub.get_current_instance()
     for key in ('iter', 'max_iters', 'iters_per_epoch', 'loop_stage'):  # a test that ran before may have left them
         hub.runtime_info.pop(key, None)
-    place = request.path.relative_to(ROOT / 'tests')
-    if place.parts[0] == 'apis' or place.name.startswith('test_cli'):
-        scopes = DefaultScope._instance_dict
-        before = dict(scopes)
-        scopes.clear()
+    place = request.path.relative_to(ROOT / 'tests').parts[0]
+    if place == 'apis' or place.startswith('test_cli'):
+        before = DefaultScope._instance_dict
+        DefaultScope._instance_dict = type(before)()
         yield
-        scopes.clear()
-        scopes.update(before)
+        DefaultScope._instance_dict = before
     else:
         with DefaultScope.overwrite_default_scope('mmseg'):
             yield
