@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.registry import init_default_scope
 
 from mmseg_weak.datasets.corrections import find_pseudo_folder, read_index
 from mmseg_weak.datasets.findings import raise_first
@@ -94,6 +95,7 @@ def new_project(dir: str | Path, images: str | None = None, masks: str | None = 
         raise ConfigError(f'val_ratio is {val_ratio}; give a share between 0 and 1')
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     project = NewProject(out, method)
+    init_default_scope('mmseg')
     if tags is not None:
         if not images or masks or unlabeled or from_config:
             raise ConfigError('tags go with images alone; give --images DIR and leave masks, unlabelled images and '

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_weak.errors import ConfigError
@@ -111,7 +110,6 @@ def from_folders(plan: Plan) -> tuple[str, list[str]]:
     Returns:
         The text, and what to know about it.
     """
-    init_default_scope('mmseg')
     choice = _GPU if plan.gpu else _CPU
     toy = _template(plan.method)
     backbone, said = _backbone(plan)
@@ -181,7 +179,6 @@ def from_own_config(config: str | Path, unlabeled: str, method: str, iters: int 
     Raises:
         ConfigError: it has no network or training part, or counts in epochs.
     """
-    init_default_scope('mmseg')
     own, toy = load_config(config), _template(method)
     for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'):
         if not own.get(key):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from mmseg_weak.datasets.findings import check_images, raise_first
@@ -78,7 +77,6 @@ def config_of_tags(images: str, tags: str, method: str, classes: Sequence[str] |
     if method not in TAG_METHODS:
         raise ConfigError(f'{method} is not written from tags alone; take --method {", ".join(TAG_METHODS)}, or one of '
                           f'its configs as the pattern of your own (`mmseg-weak list {method}`).')
-    init_default_scope('mmseg')
     choice = _GPU if gpu else _CPU
     names = list(classes) if classes else classes_of_tags(images, tags)
     where = str(Path(images).resolve())
