@@ -51,6 +51,7 @@ def masks(config: Config, work: Path, images: list[int], thr: float | None) -> t
             [sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8) for _, sample in found],
             dataset.metainfo['palette'])
 
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
